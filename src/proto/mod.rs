@@ -1,1 +1,6 @@
+pub mod http;
 
+/// The allocator refused. Data sized by a peer or a caller is always reserved
+/// fallibly, so this ends one connection and not the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfMemory;
