@@ -1,3 +1,4 @@
+pub mod handshake;
 pub mod http;
 pub mod url;
 
