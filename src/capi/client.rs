@@ -95,9 +95,12 @@ pub unsafe extern "C" fn ws_client_new(
     guard::make(out, || {
         let config = guard::config(config, "ws_client_config")?;
         let callbacks = ClientCallbacks::new(&config);
-        let client = Arc::new(Client::new(config.settings()?, Box::new(callbacks.clone()))?);
+        let client = Arc::new(Client::new(
+            config.settings()?,
+            Box::new(callbacks.clone()),
+        )?);
         callbacks.bind(Arc::as_ptr(&client).cast());
-        Ok(Arc::into_raw(client).cast())
+        Ok(client)
     })
 }
 
@@ -145,7 +148,9 @@ pub unsafe extern "C" fn ws_client_send(
     data: *const c_void,
     len: usize,
 ) -> ws_status {
-    guard::client(client, |c| c.send(guard::kind(kind)?, guard::data(data, len)?))
+    guard::client(client, |c| {
+        c.send(guard::kind(kind)?, guard::data(data, len)?)
+    })
 }
 
 /// Queues a Ping with 0 to 125 bytes of data, copied; the answer comes to on_pong.
@@ -168,7 +173,7 @@ pub unsafe extern "C" fn ws_client_close(
     code: u16,
     reason: *const c_char,
 ) -> ws_status {
-    guard::client(client, |c| c.close(code, Text::or_empty(reason, "ws_client_close: reason")?))
+    guard::client(client, |c| c.close(code, Text::reason(reason)?))
 }
 
 /// Stops reading, so that TCP slows the server down; see ws_server_pause().
@@ -196,7 +201,9 @@ pub unsafe extern "C" fn ws_client_buffered(client: *mut ws_client) -> usize {
 /// client does not run in another thread; the text lives until the client fails again.
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_error(client: *mut ws_client) -> *const c_char {
-    guard::client_or(client, guard::EMPTY, |c| c.error_text().as_ptr())
+    guard::client_or(client, guard::EMPTY, |c| {
+        (*c.error_place()).as_c_str().as_ptr()
+    })
 }
 
 /// The HTTP status of the server's last answer, 101 after a successful upgrade; 0 if none was received. [any thread]
@@ -210,14 +217,19 @@ pub unsafe extern "C" fn ws_client_http_status(client: *const ws_client) -> c_in
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_subprotocol(client: *const ws_client) -> *const c_char {
     guard::client_or(client, core::ptr::null(), |c| {
-        c.subprotocol().map_or(core::ptr::null(), |s| s.as_ptr())
+        (*c.subprotocol_place())
+            .as_ref()
+            .map_or(core::ptr::null(), |s| s.as_ptr())
     })
 }
 
 /// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields that it has.
 /// WS_ERR_INVALID_ARG. [any thread]
 #[no_mangle]
-pub unsafe extern "C" fn ws_client_stats(client: *const ws_client, out: *mut ws_stats) -> ws_status {
+pub unsafe extern "C" fn ws_client_stats(
+    client: *const ws_client,
+    out: *mut ws_stats,
+) -> ws_status {
     guard::client(client.cast_mut(), |c| guard::fill_stats(out, &c.stats()))
 }
 
@@ -236,5 +248,5 @@ pub unsafe extern "C" fn ws_client_stop(client: *mut ws_client) {
 /// has happened.
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_free(client: *mut ws_client) -> ws_status {
-    guard::free(client, |c: *const Client| Client::close_all(&*c))
+    guard::free(client.cast_const().cast::<Client>(), Client::close_all)
 }

@@ -2,12 +2,18 @@
 //! doc comments here are the text of `include/libws.h`.
 #![allow(unsafe_code, non_camel_case_types, clippy::missing_safety_doc)]
 
-mod status;
-mod log;
-mod types;
-mod request;
-mod server;
-mod client;
 mod callbacks;
+mod client;
 mod config;
 mod guard;
+mod log;
+mod request;
+mod server;
+mod status;
+mod types;
+
+pub use client::ws_client_config;
+pub use log::ws_log_level;
+pub use server::ws_server_config;
+pub use status::ws_status;
+pub use types::{ws_close_info, ws_kind, ws_message, ws_piece, ws_stats};

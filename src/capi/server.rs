@@ -9,6 +9,7 @@ use super::guard::{self, Text};
 use super::request::{ws_request, ws_response};
 use super::status::ws_status;
 use super::types::{ws_close_info, ws_conn_id, ws_message, ws_piece, ws_stats};
+use crate::net::conns::ConnId;
 use crate::server::Server;
 
 /// A WebSocket server: listeners, connections, and one or more event loops.
@@ -145,9 +146,12 @@ pub unsafe extern "C" fn ws_server_new(
     guard::make(out, || {
         let config = guard::config(config, "ws_server_config")?;
         let callbacks = ServerCallbacks::new(&config);
-        let server = Arc::new(Server::new(config.settings()?, Box::new(callbacks.clone()))?);
+        let server = Arc::new(Server::new(
+            config.settings()?,
+            Box::new(callbacks.clone()),
+        )?);
         callbacks.bind(Arc::as_ptr(&server).cast());
-        Ok(Arc::into_raw(server).cast())
+        Ok(server)
     })
 }
 
@@ -158,17 +162,16 @@ pub unsafe extern "C" fn ws_server_new(
 /// WS_ERR_INVALID_ARG, WS_ERR_UNSUPPORTED (wss), WS_ERR_DNS, WS_ERR_IO (errno: EADDRINUSE, EACCES, ...), WS_ERR_REENTRANT
 /// (it runs already).
 #[no_mangle]
-pub unsafe extern "C" fn ws_server_listen(
-    server: *mut ws_server,
-    url: *const c_char,
-) -> ws_status {
-    guard::server(server, |s| s.listen(Text::required(url, "ws_server_listen: url")?))
+pub unsafe extern "C" fn ws_server_listen(server: *mut ws_server, url: *const c_char) -> ws_status {
+    guard::server(server, |s| {
+        s.listen(Text::required(url, "ws_server_listen: url")?)
+    })
 }
 
 /// The port of the first TCP listener, in host byte order; 0 if there is none. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_port(server: *const ws_server) -> u16 {
-    guard::server_or(server, 0, |s| s.port(0))
+    guard::server_or(server, 0, |s| s.port())
 }
 
 /// The port of listener index, counted from 0 in the order of ws_server_listen(); 0 if there is none or it has no port. [any thread]
@@ -226,7 +229,7 @@ pub unsafe extern "C" fn ws_server_stop(server: *mut ws_server) {
 /// nothing has happened.
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_free(server: *mut ws_server) -> ws_status {
-    guard::free(server, |s: *const Server| Server::close_all(&*s))
+    guard::free(server.cast_const().cast::<Server>(), Server::close_all)
 }
 
 /// Queues a message for conn, in the order of the calls of a thread; never blocks. data: len bytes, copied; NULL with
@@ -241,7 +244,9 @@ pub unsafe extern "C" fn ws_server_send(
     data: *const c_void,
     len: usize,
 ) -> ws_status {
-    guard::server(server, |s| s.send(conn, guard::kind(kind)?, guard::data(data, len)?))
+    guard::server(server, |s| {
+        s.send(ConnId(conn), guard::kind(kind)?, guard::data(data, len)?)
+    })
 }
 
 /// Queues a message for every open connection; encoded once. A receiver whose queue is full is left out (counted in
@@ -255,7 +260,9 @@ pub unsafe extern "C" fn ws_server_broadcast(
     data: *const c_void,
     len: usize,
 ) -> ws_status {
-    guard::server(server, |s| s.broadcast(None, guard::kind(kind)?, guard::data(data, len)?))
+    guard::server(server, |s| {
+        s.broadcast(None, guard::kind(kind)?, guard::data(data, len)?)
+    })
 }
 
 /// As ws_server_broadcast(), for the connections that subscribe to topic. [any thread]
@@ -282,7 +289,12 @@ pub unsafe extern "C" fn ws_server_subscribe(
     conn: ws_conn_id,
     topic: *const c_char,
 ) -> ws_status {
-    guard::server(server, |s| s.subscribe(conn, Text::required(topic, "ws_server_subscribe: topic")?))
+    guard::server(server, |s| {
+        s.subscribe(
+            ConnId(conn),
+            Text::required(topic, "ws_server_subscribe: topic")?,
+        )
+    })
 }
 
 /// Ends a subscription; WS_OK also when there was none.
@@ -293,7 +305,12 @@ pub unsafe extern "C" fn ws_server_unsubscribe(
     conn: ws_conn_id,
     topic: *const c_char,
 ) -> ws_status {
-    guard::server(server, |s| s.unsubscribe(conn, Text::required(topic, "ws_server_unsubscribe: topic")?))
+    guard::server(server, |s| {
+        s.unsubscribe(
+            ConnId(conn),
+            Text::required(topic, "ws_server_unsubscribe: topic")?,
+        )
+    })
 }
 
 /// Queues a Ping with 0 to 125 bytes of data, copied; the answer comes to on_pong. libws sends its own pings by
@@ -306,7 +323,7 @@ pub unsafe extern "C" fn ws_server_ping(
     data: *const c_void,
     len: usize,
 ) -> ws_status {
-    guard::server(server, |s| s.ping(conn, guard::data(data, len)?))
+    guard::server(server, |s| s.ping(ConnId(conn), guard::data(data, len)?))
 }
 
 /// Starts the closing handshake: what is queued goes out first, then a Close frame; nothing more can be sent
@@ -321,7 +338,9 @@ pub unsafe extern "C" fn ws_server_close(
     code: u16,
     reason: *const c_char,
 ) -> ws_status {
-    guard::server(server, |s| s.close(conn, code, Text::or_empty(reason, "ws_server_close: reason")?))
+    guard::server(server, |s| {
+        s.close(ConnId(conn), code, Text::reason(reason)?)
+    })
 }
 
 /// Stops reading from conn, so that TCP slows the peer down: for a program that cannot keep up. Takes effect
@@ -329,20 +348,20 @@ pub unsafe extern "C" fn ws_server_close(
 /// WS_ERR_CLOSED. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_pause(server: *mut ws_server, conn: ws_conn_id) -> ws_status {
-    guard::server(server, |s| s.pause(conn, true))
+    guard::server(server, |s| s.pause(ConnId(conn), true))
 }
 
 /// Reads again after ws_server_pause().
 /// WS_ERR_CLOSED. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_resume(server: *mut ws_server, conn: ws_conn_id) -> ws_status {
-    guard::server(server, |s| s.pause(conn, false))
+    guard::server(server, |s| s.pause(ConnId(conn), false))
 }
 
 /// Bytes queued for conn that the kernel has not taken yet; 0 for a stale id. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_buffered(server: *mut ws_server, conn: ws_conn_id) -> usize {
-    guard::server_or(server, 0, |s| s.buffered(conn))
+    guard::server_or(server, 0, |s| s.buffered(ConnId(conn)))
 }
 
 /// Attaches a pointer of the caller's to conn. libws never touches what it points to: free it in on_close.
@@ -353,7 +372,9 @@ pub unsafe extern "C" fn ws_server_set_conn_user(
     conn: ws_conn_id,
     conn_user: *mut c_void,
 ) -> ws_status {
-    guard::server(server, |s| s.set_conn_user(conn, conn_user as usize))
+    guard::server(server, |s| {
+        s.set_conn_user(ConnId(conn), conn_user as usize)
+    })
 }
 
 /// The pointer attached to conn; NULL at first and for a stale id. Valid in on_close. [any thread]
@@ -362,12 +383,17 @@ pub unsafe extern "C" fn ws_server_conn_user(
     server: *mut ws_server,
     conn: ws_conn_id,
 ) -> *mut c_void {
-    guard::server_or(server, core::ptr::null_mut(), |s| s.conn_user(conn) as *mut c_void)
+    guard::server_or(server, core::ptr::null_mut(), |s| {
+        s.conn_user(ConnId(conn)) as *mut c_void
+    })
 }
 
 /// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields that it has.
 /// WS_ERR_INVALID_ARG. [any thread]
 #[no_mangle]
-pub unsafe extern "C" fn ws_server_stats(server: *const ws_server, out: *mut ws_stats) -> ws_status {
+pub unsafe extern "C" fn ws_server_stats(
+    server: *const ws_server,
+    out: *mut ws_stats,
+) -> ws_status {
     guard::server(server.cast_mut(), |s| guard::fill_stats(out, &s.stats()))
 }
