@@ -4,3 +4,5 @@
 extern crate alloc;
 
 pub mod proto;
+#[cfg(not(feature = "std"))]
+mod runtime;
