@@ -4,9 +4,11 @@
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
 
+    // A program linked against libws.so.0 never loads a libws.so.1.
+    let abi = env!("CARGO_PKG_VERSION_MAJOR");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libws.so.{abi}");
+
     for arg in [
-        // The major version of the ABI: a program linked against libws.so.0 never loads a libws.so.1.
-        "-Wl,-soname,libws.so.0",
         // An undefined symbol fails here and not when a program is started on a board.
         "-Wl,-z,defs",
         // Threads of libws may be running when a program that has loaded it calls dlclose.
