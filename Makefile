@@ -135,12 +135,12 @@ examples: $(EXAMPLES)
 
 # Linked with libws.a, so that a program can be started, copied to a board and moved without telling the loader where
 # libws.so lies.
-$(PROGRAMS)/%: c_examples/%.c $(LIB)/libws.a | $(PAGES)
+$(EXAMPLES): $(PROGRAMS)/%: c_examples/%.c $(LIB)/libws.a | $(PAGES)
 	@mkdir -p $(PROGRAMS)
-	$(CC) $(EXAMPLE_CFLAGS) -MMD -MP -MF $@.d -MT $@ $< $(LIB)/libws.a $(LDFLAGS) $(LIBS_PRIVATE) -lm -o $@
+	$(CC) $(EXAMPLE_CFLAGS) -MMD -MP -MF $(PROGRAMS)/.$*.d -MT $@ $< $(LIB)/libws.a $(LDFLAGS) $(LIBS_PRIVATE) -lm -o $@
 
 # A web page as a C array: NAME.html becomes NAME_html and NAME_html_len. A NUL follows and is not counted.
-$(PROGRAMS)/%_html.h: c_examples/%.html
+$(PAGES): $(PROGRAMS)/%_html.h: c_examples/%.html
 	@mkdir -p $(PROGRAMS)
 	{ echo '#include <stddef.h>'; \
 	  echo 'static const unsigned char $*_html[] = {'; \
@@ -148,7 +148,7 @@ $(PROGRAMS)/%_html.h: c_examples/%.html
 	  echo '0};'; \
 	  echo 'static const size_t $*_html_len = sizeof $*_html - 1;'; } >$@
 
--include $(EXAMPLES:=.d)
+-include $(wildcard $(PROGRAMS)/.*.d)
 
 # The rest
 
