@@ -1,1 +1,21 @@
-fn main() {}
+//! Gives the linker what makes `libws.so` a well-behaved shared library. Writes no file, so that libws builds from a
+//! read-only tree. (The C header is committed; `make header` generates it.)
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+
+    // A program linked against libws.so.0 never loads a libws.so.1.
+    let abi = env!("CARGO_PKG_VERSION_MAJOR");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libws.so.{abi}");
+
+    for arg in [
+        // An undefined symbol fails here and not when a program is started on a board.
+        "-Wl,-z,defs",
+        // Threads of libws may be running when a program that has loaded it calls dlclose.
+        "-Wl,-z,nodelete",
+        // The tables that the loader fills in are read-only afterwards.
+        "-Wl,-z,relro,-z,now",
+    ] {
+        println!("cargo:rustc-cdylib-link-arg={arg}");
+    }
+}

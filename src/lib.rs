@@ -14,6 +14,8 @@ pub mod server;
 pub mod text;
 
 mod capi;
+#[cfg(not(feature = "std"))]
+mod runtime;
 
 /// The types of the C face, for tests that compare their layout with what a C compiler sees.
 pub mod abi {

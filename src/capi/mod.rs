@@ -1,6 +1,14 @@
 //! The C face: every `extern "C"` function and every type that crosses it, one file a noun. The
 //! doc comments here are the text of `include/libws.h`.
-#![allow(unsafe_code, non_camel_case_types, clippy::missing_safety_doc)]
+//!
+//! The functions are unsafe as a whole: each asks of its caller what its text in the header says,
+//! and passes that on to `guard`, which is where raw pointers become Rust values.
+#![allow(
+    unsafe_code,
+    unsafe_op_in_unsafe_fn,
+    non_camel_case_types,
+    clippy::missing_safety_doc
+)]
 
 mod callbacks;
 mod client;

@@ -78,15 +78,18 @@ impl Addr {
     }
 
     pub fn set_port(&mut self, port: u16) {
-        // SAFETY: as above.
         match self.family() {
-            libc::AF_INET => unsafe {
-                (*(&mut self.storage as *mut _ as *mut libc::sockaddr_in)).sin_port = port.to_be();
-            },
-            libc::AF_INET6 => unsafe {
-                (*(&mut self.storage as *mut _ as *mut libc::sockaddr_in6)).sin6_port =
-                    port.to_be();
-            },
+            libc::AF_INET => {
+                // SAFETY: the family says which struct the storage holds.
+                let sin = unsafe { &mut *(&mut self.storage as *mut _ as *mut libc::sockaddr_in) };
+                sin.sin_port = port.to_be();
+            }
+            libc::AF_INET6 => {
+                // SAFETY: as above.
+                let sin6 =
+                    unsafe { &mut *(&mut self.storage as *mut _ as *mut libc::sockaddr_in6) };
+                sin6.sin6_port = port.to_be();
+            }
             _ => {}
         }
     }

@@ -1,0 +1,173 @@
+# libws for C programmers. `make help` says what there is.
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR    ?=
+
+CARGO ?= cargo
+CC    ?= cc
+
+# Everything that is made goes here; the source tree may be read-only.
+BUILD ?= $(or $(CARGO_TARGET_DIR),target)
+# STD=1: with Rust's std, whose panic guard turns a bug in libws into WS_ERR_INTERNAL instead of an abort.
+STD ?=
+# dist: fast. board: small.
+PROFILE ?= dist
+# A Rust target, such as armv7-unknown-linux-gnueabihf, together with CC=arm-linux-gnueabihf-gcc.
+TARGET ?=
+# Where the demo listens; 0 picks a free port.
+PORT ?= 0
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
+REAL    := libws.so.$(VERSION)
+# As in build.rs: the major version is that of the ABI.
+SONAME  := libws.so.$(firstword $(subst ., ,$(VERSION)))
+
+ifeq ($(STD),)
+  FLAVOUR       :=
+  CARGO_PROFILE := $(PROFILE)
+  # One object for all of libws: see src/runtime.rs.
+  CARGO_FLAGS   := --no-default-features
+  RUSTC_FLAGS   := -- --cfg libws_one_object
+  # Part of libc since glibc 2.34.
+  LIBS_PRIVATE  := -lpthread
+else
+  FLAVOUR       := -std
+  CARGO_PROFILE := release
+  CARGO_FLAGS   := --features std
+  RUSTC_FLAGS   :=
+  LIBS_PRIVATE  := -lgcc_s -lrt -lpthread -lm -ldl
+endif
+
+ifneq ($(TARGET),)
+  PLACE       := $(BUILD)/$(TARGET)
+  CARGO_FLAGS += --target $(TARGET)
+  ifneq ($(origin CC),default)
+    LINKER_VAR := CARGO_TARGET_$(shell echo $(TARGET) | tr 'a-z-' 'A-Z_')_LINKER
+    $(LINKER_VAR) ?= $(CC)
+    export $(LINKER_VAR)
+  endif
+else
+  PLACE := $(BUILD)
+endif
+
+RUST_OUT := $(PLACE)/$(CARGO_PROFILE)
+LIB      := $(PLACE)/lib$(FLAVOUR)
+PROGRAMS := $(PLACE)/c_examples$(FLAVOUR)
+
+.PHONY: all help lib header examples demo test bench setup install uninstall clean FORCE
+.DELETE_ON_ERROR:
+
+all: lib
+
+help:
+	@echo 'make              build $(LIB)/libws.so and libws.a (STD=1: with the panic guard)'
+	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR): library, header, pkg-config file'
+	@echo 'make uninstall    remove them again'
+	@echo 'make examples     build c_examples/*.c into $(PROGRAMS)'
+	@echo 'make demo         install what is needed, build and serve the dashboard (PORT=$(PORT))'
+	@echo 'make test         install what is needed, build and run all tests'
+	@echo 'make bench        measure throughput and latency'
+	@echo 'make header       generate include/libws.h from src/capi'
+	@echo 'make setup        install what tests need (scripts/setup build: what a build needs)'
+	@echo 'make clean        remove $(BUILD)'
+	@echo
+	@echo 'PROFILE=board     small instead of fast'
+	@echo 'TARGET=armv7-unknown-linux-gnueabihf CC=arm-linux-gnueabihf-gcc    for another machine'
+	@echo 'BUILD=DIR         build there instead of in $(BUILD)'
+
+# The library
+
+lib: $(LIB)/libws.a $(LIB)/$(REAL) $(LIB)/$(SONAME) $(LIB)/libws.so $(LIB)/libws.pc
+
+# cargo knows what has changed. The copies keep their time when nothing has, so that nothing else is built again.
+$(LIB)/libws.a: FORCE
+	$(CARGO) rustc --locked --lib --crate-type cdylib,staticlib --profile $(CARGO_PROFILE) \
+	    $(CARGO_FLAGS) --target-dir $(BUILD) $(RUSTC_FLAGS)
+	@mkdir -p $(LIB)
+	@cmp -s $(RUST_OUT)/libws.a $@ || cp $(RUST_OUT)/libws.a $@
+
+$(LIB)/$(REAL): $(LIB)/libws.a FORCE
+	@cmp -s $(RUST_OUT)/libws.so $@ || cp $(RUST_OUT)/libws.so $@
+
+$(LIB)/$(SONAME): $(LIB)/$(REAL)
+	ln -sf $(REAL) $@
+
+$(LIB)/libws.so: $(LIB)/$(SONAME)
+	ln -sf $(SONAME) $@
+
+# $(call pkg_config,PREFIX,LIBDIR,INCLUDEDIR)
+pkg_config = sed -e 's|@PREFIX@|$(1)|' -e 's|@LIBDIR@|$(2)|' -e 's|@INCLUDEDIR@|$(3)|' \
+    -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS_PRIVATE@|$(LIBS_PRIVATE)|' libws.pc.in
+
+# For programs that use libws where it was built: PKG_CONFIG_PATH=target/lib.
+$(LIB)/libws.pc: libws.pc.in Cargo.toml Makefile
+	@mkdir -p $(LIB)
+	$(call pkg_config,$(CURDIR),$(abspath $(LIB)),$(CURDIR)/include) >$@
+
+header:
+	UPDATE_HEADER=1 $(CARGO) test --target-dir $(BUILD) --test header header_is_up_to_date
+
+install: lib
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	install -m 755 $(LIB)/$(REAL) $(DESTDIR)$(LIBDIR)/$(REAL)
+	ln -sf $(REAL) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libws.so
+	install -m 644 $(LIB)/libws.a $(DESTDIR)$(LIBDIR)/libws.a
+	install -m 644 include/libws.h $(DESTDIR)$(INCLUDEDIR)/libws.h
+	$(call pkg_config,$(PREFIX),$(LIBDIR),$(INCLUDEDIR)) >$(DESTDIR)$(LIBDIR)/pkgconfig/libws.pc
+
+uninstall:
+	rm -f $(DESTDIR)$(LIBDIR)/$(REAL) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libws.so \
+	    $(DESTDIR)$(LIBDIR)/libws.a $(DESTDIR)$(LIBDIR)/pkgconfig/libws.pc \
+	    $(DESTDIR)$(INCLUDEDIR)/libws.h
+
+# The examples
+
+EXAMPLES := $(patsubst c_examples/%.c,$(PROGRAMS)/%,$(wildcard c_examples/*.c))
+PAGES    := $(patsubst c_examples/%.html,$(PROGRAMS)/%_html.h,$(wildcard c_examples/*.html))
+
+CFLAGS ?= -O2
+EXAMPLE_CFLAGS = -std=c99 -Wall -Wextra -Wpedantic -Werror -Iinclude -I$(PROGRAMS) $(CFLAGS)
+
+examples: $(EXAMPLES)
+
+# Linked with libws.a, so that a program can be started, copied to a board and moved without telling the loader where
+# libws.so lies.
+$(EXAMPLES): $(PROGRAMS)/%: c_examples/%.c $(LIB)/libws.a | $(PAGES)
+	@mkdir -p $(PROGRAMS)
+	$(CC) $(EXAMPLE_CFLAGS) -MMD -MP -MF $(PROGRAMS)/.$*.d -MT $@ $< $(LIB)/libws.a $(LDFLAGS) $(LIBS_PRIVATE) -lm -o $@
+
+# A web page as a C array: NAME.html becomes NAME_html and NAME_html_len. A NUL follows and is not counted.
+$(PAGES): $(PROGRAMS)/%_html.h: c_examples/%.html
+	@mkdir -p $(PROGRAMS)
+	{ echo '#include <stddef.h>'; \
+	  echo 'static const unsigned char $*_html[] = {'; \
+	  od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g'; \
+	  echo '0};'; \
+	  echo 'static const size_t $*_html_len = sizeof $*_html - 1;'; } >$@
+
+-include $(wildcard $(PROGRAMS)/.*.d)
+
+# The rest
+
+setup:
+	scripts/setup test
+
+demo:
+	scripts/setup build
+	$(MAKE) examples
+	$(PROGRAMS)/dashboard --port $(PORT)
+
+test:
+	scripts/setup test
+	scripts/test
+
+bench:
+	scripts/setup build
+	$(MAKE) examples
+	benches/run
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,210 @@
+//! What Rust's std would otherwise give the library: an allocator over malloc, a panic handler, and the symbols that the
+//! prebuilt `core` refers to for unwinding. Compiled only without the feature `std`.
+//!
+//! It does not unwind: a panic here is a bug in libws, and ends the process with its message on record. The feature
+//! `std` contains such a bug instead.
+#![allow(unsafe_code)]
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::ffi::c_void;
+use core::fmt::{self, Write};
+use core::mem::size_of;
+use core::panic::PanicInfo;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+#[cfg(not(panic = "abort"))]
+compile_error!(
+    "libws without std cannot unwind: build it with `--profile dist` or `--profile board`"
+);
+
+#[global_allocator]
+static ALLOCATOR: Malloc = Malloc;
+
+/// The C library's allocator, so that a program that replaces malloc replaces it for libws too.
+struct Malloc;
+
+/// malloc's own alignment: that of max_align_t, which is two pointers on every Linux that libws runs on.
+const MALLOC_ALIGN: usize = 2 * size_of::<usize>();
+
+// SAFETY: each method hands on to the C library, whose functions meet the contract for the alignments they are used for.
+// Memory of all of them is freed by free().
+unsafe impl GlobalAlloc for Malloc {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.align() <= MALLOC_ALIGN {
+            // SAFETY: malloc takes any size.
+            unsafe { libc::malloc(layout.size()).cast() }
+        } else {
+            let mut memory: *mut c_void = ptr::null_mut();
+            // SAFETY: memory is a place to write to; the alignment is a power of two (Layout) and a multiple of a
+            // pointer's size (it is above MALLOC_ALIGN).
+            match unsafe { libc::posix_memalign(&mut memory, layout.align(), layout.size()) } {
+                0 => memory.cast(),
+                _ => ptr::null_mut(),
+            }
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if layout.align() <= MALLOC_ALIGN {
+            // SAFETY: calloc takes any size.
+            return unsafe { libc::calloc(1, layout.size()).cast() };
+        }
+        // SAFETY: the caller vouches for the layout.
+        let memory = unsafe { self.alloc(layout) };
+        if !memory.is_null() {
+            // SAFETY: alloc gave that many bytes.
+            unsafe { memory.write_bytes(0, layout.size()) };
+        }
+        memory
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, _layout: Layout) {
+        // SAFETY: the caller vouches that memory came from here; free() takes that of malloc and of posix_memalign.
+        unsafe { libc::free(memory.cast()) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if layout.align() <= MALLOC_ALIGN {
+            // SAFETY: the caller vouches that memory came from here, and new_size is not 0.
+            return unsafe { libc::realloc(memory.cast(), new_size).cast() };
+        }
+        // realloc() would forget the alignment.
+        // SAFETY: the caller vouches that new_size is a valid size for this alignment.
+        let new = unsafe {
+            let layout = Layout::from_size_align_unchecked(new_size, layout.align());
+            self.alloc(layout)
+        };
+        if !new.is_null() {
+            // SAFETY: both are at least that long, and a fresh allocation overlaps nothing.
+            unsafe { ptr::copy_nonoverlapping(memory, new, layout.size().min(new_size)) };
+            // SAFETY: as for dealloc; the old memory is not used any more.
+            unsafe { libc::free(memory.cast()) };
+        }
+        new
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    // A panic while the message of one is being written must not come back here for ever.
+    static PANICKING: AtomicBool = AtomicBool::new(false);
+    if !PANICKING.swap(true, Ordering::Relaxed) {
+        // Memory may be what has run out, so the message is put together on the stack.
+        let mut line = Line {
+            bytes: [0; LINE_MAX],
+            len: 0,
+        };
+        // Line cuts off what does not fit and never fails.
+        let _ = write!(line, "libws: {info}");
+        on_panic(line.text());
+    }
+    // SAFETY: abort() may be called at any time.
+    unsafe { libc::abort() }
+}
+
+/// Puts the message of a panic on record, before the process ends.
+fn on_panic(message: &str) {
+    for part in [message, "\n"] {
+        // SAFETY: part is valid for its length. Nothing can be done about an error.
+        unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
+    }
+}
+
+const LINE_MAX: usize = 512;
+
+/// A line of text of limited length. What does not fit is left out.
+struct Line {
+    bytes: [u8; LINE_MAX],
+    len: usize,
+}
+
+impl Line {
+    fn text(&self) -> &str {
+        let bytes = self.bytes.get(..self.len).unwrap_or_default();
+        // The cut may have split a character.
+        match core::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => bytes
+                .get(..error.valid_up_to())
+                .and_then(|valid| core::str::from_utf8(valid).ok())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let taken = text.len().min(room.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..taken), text.as_bytes().get(..taken)) {
+            to.copy_from_slice(from);
+        }
+        self.len += taken;
+        Ok(())
+    }
+}
+
+// The prebuilt core was compiled to unwind. Its functions name a personality routine and, in their landing pads,
+// _Unwind_Resume. Nothing ever unwinds here, so neither is called, but a linker wants them, and would find the second in
+// libgcc_s only. So they are defined below, each as a jump to abort().
+//
+// Weak and hidden, they do not leave libws.so, and in libws.a give way to the real ones of another Rust library.
+#[cfg(target_arch = "x86_64")]
+macro_rules! jump_to_abort {
+    () => {
+        "jmp abort@PLT\n"
+    };
+}
+
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+macro_rules! jump_to_abort {
+    () => {
+        "b abort\n"
+    };
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm")))]
+compile_error!(
+    "libws without std has no jump_to_abort!() for this architecture yet: use the feature std"
+);
+
+macro_rules! jumps_to_abort {
+    (local: $($symbol:literal)*) => {
+        core::arch::global_asm!($(jumps_to_abort!(one: $symbol),)*);
+    };
+    (hidden: $($symbol:literal)*) => {
+        core::arch::global_asm!($(
+            concat!(".weak ", $symbol, "\n.hidden ", $symbol, "\n"),
+            jumps_to_abort!(one: $symbol),
+        )*);
+    };
+    (one: $symbol:literal) => {
+        concat!(
+            ".pushsection .text.", $symbol, ",\"ax\",%progbits\n",
+            ".type ", $symbol, ",%function\n",
+            $symbol, ":\n",
+            jump_to_abort!(),
+            ".size ", $symbol, ", . - ", $symbol, "\n",
+            ".popsection\n",
+        )
+    };
+}
+
+jumps_to_abort! { hidden: "rust_eh_personality" }
+
+// A C++ program that links libws.a has landing pads of its own, and they must go on to find the real _Unwind_Resume, which
+// is in a shared library and so would lose against a weak symbol. `make` compiles all of libws into one object and says so
+// (libws_one_object); then ours is local to it. A plain `cargo build` makes many objects, good for C programs and
+// for libws.so, not for libws.a in a C++ program that throws.
+#[cfg(libws_one_object)]
+jumps_to_abort! { local: "_Unwind_Resume" }
+#[cfg(not(libws_one_object))]
+jumps_to_abort! { hidden: "_Unwind_Resume" }
+
+// ARM's unwind tables (EHABI) name these, also in the parts of Rust's runtime that lie outside of libws's object. A C++
+// program is not misled by them: its unwinder finds its own routines by number.
+#[cfg(target_arch = "arm")]
+jumps_to_abort! {
+    hidden: "__aeabi_unwind_cpp_pr0" "__aeabi_unwind_cpp_pr1" "__aeabi_unwind_cpp_pr2"
+}
