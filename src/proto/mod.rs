@@ -1,1 +1,14 @@
+//! The protocol, sans-IO: no sockets, no clock, no threads, no unsafe. Bytes and the time come in
+//! as arguments; events and bytes to write come out as values.
+#![forbid(unsafe_code)]
 
+pub mod close;
+pub mod connection;
+pub mod frame;
+pub mod mask;
+pub mod outbox;
+pub mod utf8;
+
+/// The allocator has no memory left. What was asked for was not done, not even in part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfMemory;
