@@ -125,11 +125,11 @@ impl Connection {
                 outcome.by_peer = self.closing != Closing::Done;
                 outcome.reason = self.rare_if_any().map_or("", |rare| &rare.reason);
             }
-            Reading::Failed(violation) => {
-                outcome.code = violation.code;
+            Reading::Failed { code, why } => {
+                outcome.code = code;
                 outcome.by_peer = false;
-                outcome.reason = violation.why;
-                outcome.violation = Some(violation);
+                outcome.reason = why;
+                outcome.violation = Some(Violation { code, why });
             }
             Reading::Lost(reason) => outcome.reason = reason,
             Reading::Head { .. } | Reading::Payload(_) => {}
@@ -186,7 +186,11 @@ enum Reading {
     Closed {
         code: u16,
     },
-    Failed(Violation),
+    /// A violation, laid open so that it shares its word with the tag.
+    Failed {
+        code: u16,
+        why: &'static str,
+    },
     Lost(&'static str),
 }
 

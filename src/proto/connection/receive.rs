@@ -50,7 +50,9 @@ impl Connection {
                     Some(header) => self.begin(&header, io)?,
                     None => return Ok(None),
                 },
-                Reading::Closed { .. } | Reading::Failed(_) | Reading::Lost(_) => return Ok(None),
+                Reading::Closed { .. } | Reading::Failed { .. } | Reading::Lost(_) => {
+                    return Ok(None)
+                }
             };
             if *at == input.len() && rest.len > 0 {
                 self.reading = Reading::Payload(rest);

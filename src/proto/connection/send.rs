@@ -129,7 +129,8 @@ impl Connection {
                 self.closing = Closing::Sent;
             }
         }
-        self.stop_reading(Reading::Failed(violation));
+        let Violation { code, why } = violation;
+        self.stop_reading(Reading::Failed { code, why });
     }
 
     /// The outbox has become empty: what was held back follows. Without memory for it the

@@ -49,24 +49,17 @@ fn keeps_order_whatever_the_writes() {
         out.push(&[b"end"]).expect("memory");
         expected.extend_from_slice(b"end");
     };
-    for step in [1, 2, 5, 511, 1997, 4096, 70_000, 1 << 20] {
+    for step in [511, 1997, 4096, 70_000, 1 << 20] {
         let mut out = Outbox::new();
         fill(&mut out, &mut expected);
         let mut at = 0;
-        if step < 100 {
-            // Byte by byte through the large segment shows nothing new.
-            out.advance(3000);
-            at = 3000;
-        }
-        while !out.is_empty() && (step >= 100 || at < 4000) {
+        while !out.is_empty() {
             assert_eq!(contents(&out), expected[at..], "step {step} at {at}");
             let n = step.min(out.len());
             out.advance(n);
             at += n;
         }
-        if step >= 100 {
-            assert_eq!(at, expected.len());
-        }
+        assert_eq!(at, expected.len());
     }
 }
 
@@ -102,7 +95,7 @@ fn nothing_to_push_is_nothing() {
     out.push_shared(&frame, 1000).expect("memory");
     out.push_shared(&frame, usize::MAX).expect("memory");
     assert!(out.is_empty());
-    assert_eq!(out.slices(&mut [&[]; 4]), 0);
+    assert_eq!(out.slices(&mut [[].as_slice(); 4]), 0);
 }
 
 #[test]
@@ -127,8 +120,8 @@ fn slices_stop_where_the_places_do() {
     for _ in 0..5 {
         out.push_shared(&frame, 0).expect("memory");
     }
-    assert_eq!(out.slices(&mut [&[]; 3]), 3);
-    assert_eq!(out.slices(&mut [&[]; 8]), 5);
+    assert_eq!(out.slices(&mut [[].as_slice(); 3]), 3);
+    assert_eq!(out.slices(&mut [[].as_slice(); 8]), 5);
 }
 
 #[test]
