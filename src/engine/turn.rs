@@ -230,6 +230,8 @@ impl Engine {
         let Some((opened, ending)) = self.with(|l| l.verdict(id)).flatten() else {
             return;
         };
+        // Whoever learns of the end finds it counted.
+        self.with(|l| self.published.store(&l.stats));
         if opened {
             let info = self.with(|l| close_info(l, id, ending));
             if let Some(info) = info {
