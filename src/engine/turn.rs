@@ -37,15 +37,13 @@ impl Engine {
         timeout: c_int,
         buffer: &mut [u8],
     ) -> Result<(), Error> {
+        self.with(|l| l.now = monotonic_ms());
         if self.remote.has_commands() {
             self.with(Local::take_commands);
             self.settle(driver);
         }
         driver.woken(self);
-        let wait = self.with(|l| {
-            l.now = monotonic_ms();
-            l.wait(timeout)
-        });
+        let wait = self.with(|l| l.wait(timeout));
         let wait = wait.unwrap_or(0);
         let mut events = [Ready::NONE; BATCH];
         let count = self

@@ -3,6 +3,7 @@
 use super::{note, Local, DRIVER_TIMERS, SPARE_BYTES};
 use crate::engine::conn::{Ending, Phase};
 use crate::net::conns::ConnId;
+use crate::net::sys::monotonic_ms;
 use crate::net::sys::poll::Interest;
 use crate::proto::connection::{Connection, Role, Timeout};
 
@@ -91,6 +92,8 @@ impl Local {
 
     /// Starts the closing handshake on every open connection and drops those not open yet.
     pub fn close_every(&mut self, code: u16) {
+        // No turn is under way, and the last may have been long ago.
+        self.now = monotonic_ms();
         for slot in 0..self.conns.slots() {
             let Some(id) = self.conns.id_at(slot) else {
                 continue;
