@@ -12,7 +12,6 @@ use super::{
 };
 use crate::proto::frame::{Header, Start, MAX_CONTROL, MAX_HEAD};
 use crate::proto::mask;
-use crate::proto::utf8::Utf8;
 use crate::proto::OutOfMemory;
 
 impl Connection {
@@ -142,7 +141,6 @@ impl Connection {
         if kind.is_some() {
             self.receiving = kind;
             self.offset = 0;
-            self.utf8_in = Utf8::new();
         }
         // After our own Close the message is not delivered, so its size does not matter.
         if !header.opcode.is_control() && self.closing == Closing::Open {
@@ -252,7 +250,7 @@ impl Connection {
         if message.capacity() < len {
             // Doubled, so that many small parts cost little; but not beyond the end of the message
             // where that is known.
-            let mut capacity = message.capacity().saturating_mul(2).max(SMALLEST);
+            let mut capacity = message.capacity().saturating_mul(2);
             if rest.fin {
                 let end = usize::try_from(rest.len).map_or(usize::MAX, |n| n.saturating_add(len));
                 capacity = capacity.min(end);
@@ -366,6 +364,3 @@ impl Connection {
         Ok(())
     }
 }
-
-/// Bytes a gathered message is first given room for, unless its end is nearer.
-const SMALLEST: usize = 64;
