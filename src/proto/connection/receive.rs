@@ -28,8 +28,9 @@ impl Connection {
                 Some(Event::Failed(violation))
             }
         };
-        // 5.5.1: "After receiving a Close frame [...] any further data is discarded"; 7.1.7: "MUST
-        // NOT continue to attempt to process data".
+        // 1.4: "after receiving a control frame indicating the connection should be closed, a peer
+        // discards any further data received." 7.1.7: an endpoint "MUST NOT continue to attempt to
+        // process data" after failing the connection.
         if !self.reading.goes_on() {
             *at = input.len();
         }
@@ -144,8 +145,8 @@ impl Connection {
         }
         // After our own Close the message is not delivered, so its size does not matter.
         if !header.opcode.is_control() && self.closing == Closing::Open {
-            // 10.4: limits on "frame size and total message size after reassembly from multiple
-            // frames". 7.4.1: 1009 is for "a message that is too big for it to process".
+            // 10.4: those with limits "regarding the frame size or total message size after
+            // reassembly from multiple frames MUST protect themselves". 7.4.1: 1009 is for "a message that is too big for it to process".
             match self.offset.checked_add(header.len) {
                 Some(total) if total <= io.limits.max_message => {}
                 _ => return Err(Violation::TOO_BIG),
@@ -204,8 +205,8 @@ impl Connection {
         if last {
             self.receiving = None;
         }
-        // 1.4: "After sending a control frame indicating the connection should be closed, a peer
-        // [...] discards any further data received."
+        // 5.5.1: "there is no guarantee that the endpoint that has already sent a Close frame will
+        // continue to process data." This one does not.
         if self.closing != Closing::Open {
             return Ok(None);
         }

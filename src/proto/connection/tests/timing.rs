@@ -54,6 +54,20 @@ fn two_idle_ends_keep_each_other_alive() {
 }
 
 #[test]
+fn a_peer_may_be_pinged_and_never_given_up() {
+    let limits = Limits {
+        pong_timeout: Limits::FOREVER,
+        ..LIMITS
+    };
+    let mut end = End::with(Server, limits);
+    end.now = 20_000;
+    assert_eq!(end.timeout(), Timeout::Pinged);
+    assert_eq!(end.deadline(), None);
+    end.feed(&[0x81]);
+    assert_eq!(end.deadline(), Some(40_000));
+}
+
+#[test]
 fn without_an_interval_there_is_no_deadline() {
     let limits = Limits {
         ping_interval: None,
