@@ -42,7 +42,7 @@ pub struct Connection {
     since: u64,
     /// Bytes of the unfinished incoming message so far.
     offset: u64,
-    /// Of the unfinished incoming message, if text.
+    /// Of the unfinished incoming message, if text; as new between messages.
     utf8_in: Utf8,
     /// Of the unfinished outgoing message, if text.
     utf8_out: Utf8,

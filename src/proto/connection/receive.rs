@@ -12,7 +12,6 @@ use super::{
 };
 use crate::proto::frame::{Header, Start, MAX_CONTROL, MAX_HEAD};
 use crate::proto::mask;
-use crate::proto::utf8::Utf8;
 use crate::proto::OutOfMemory;
 
 impl Connection {
@@ -29,8 +28,9 @@ impl Connection {
                 Some(Event::Failed(violation))
             }
         };
-        // 5.5.1: "After receiving a Close frame [...] any further data is discarded"; 7.1.7: "MUST
-        // NOT continue to attempt to process data".
+        // 1.4: "after receiving a control frame indicating the connection should be closed, a peer
+        // discards any further data received." 7.1.7: an endpoint "MUST NOT continue to attempt to
+        // process data" after failing the connection.
         if !self.reading.goes_on() {
             *at = input.len();
         }
@@ -142,12 +142,11 @@ impl Connection {
         if kind.is_some() {
             self.receiving = kind;
             self.offset = 0;
-            self.utf8_in = Utf8::new();
         }
         // After our own Close the message is not delivered, so its size does not matter.
         if !header.opcode.is_control() && self.closing == Closing::Open {
-            // 10.4: limits on "frame size and total message size after reassembly from multiple
-            // frames". 7.4.1: 1009 is for "a message that is too big for it to process".
+            // 10.4: those with limits "regarding the frame size or total message size after
+            // reassembly from multiple frames MUST protect themselves". 7.4.1: 1009 is for "a message that is too big for it to process".
             match self.offset.checked_add(header.len) {
                 Some(total) if total <= io.limits.max_message => {}
                 _ => return Err(Violation::TOO_BIG),
@@ -206,8 +205,8 @@ impl Connection {
         if last {
             self.receiving = None;
         }
-        // 1.4: "After sending a control frame indicating the connection should be closed, a peer
-        // [...] discards any further data received."
+        // 5.5.1: "there is no guarantee that the endpoint that has already sent a Close frame will
+        // continue to process data." This one does not.
         if self.closing != Closing::Open {
             return Ok(None);
         }
@@ -252,7 +251,7 @@ impl Connection {
         if message.capacity() < len {
             // Doubled, so that many small parts cost little; but not beyond the end of the message
             // where that is known.
-            let mut capacity = message.capacity().saturating_mul(2).max(SMALLEST);
+            let mut capacity = message.capacity().saturating_mul(2);
             if rest.fin {
                 let end = usize::try_from(rest.len).map_or(usize::MAX, |n| n.saturating_add(len));
                 capacity = capacity.min(end);
@@ -366,6 +365,3 @@ impl Connection {
         Ok(())
     }
 }
-
-/// Bytes a gathered message is first given room for, unless its end is nearer.
-const SMALLEST: usize = 64;

@@ -170,6 +170,10 @@ fn the_last_segment_is_used_again() {
     out.push(&[b"two"]).expect("memory");
     assert_eq!((out.segments.len(), held(&out)), (1, before));
     assert_eq!(contents(&out), b"two");
+    out.advance(1);
+    out.advance(2);
+    out.push(&[b"three"]).expect("memory");
+    assert_eq!(contents(&out), b"three");
 }
 
 #[test]

@@ -54,6 +54,20 @@ fn two_idle_ends_keep_each_other_alive() {
 }
 
 #[test]
+fn a_peer_may_be_pinged_and_never_given_up() {
+    let limits = Limits {
+        pong_timeout: Limits::FOREVER,
+        ..LIMITS
+    };
+    let mut end = End::with(Server, limits);
+    end.now = 20_000;
+    assert_eq!(end.timeout(), Timeout::Pinged);
+    assert_eq!(end.deadline(), None);
+    end.feed(&[0x81]);
+    assert_eq!(end.deadline(), Some(40_000));
+}
+
+#[test]
 fn without_an_interval_there_is_no_deadline() {
     let limits = Limits {
         ping_interval: None,
@@ -88,6 +102,7 @@ fn what_follows_the_closing_handshake_is_bounded_too() {
     end.now = 1000;
     end.feed(&from_hex("888000000000"));
     assert!(end.conn.is_finished());
+    assert_eq!(end.deadline(), Some(6000));
     end.now = 6000;
     assert_eq!(end.timeout(), Timeout::CloseTimedOut);
 
@@ -106,6 +121,18 @@ fn what_follows_the_closing_handshake_is_bounded_too() {
     end.now = 3000;
     end.feed(&from_hex("8100"));
     assert_eq!(end.deadline(), Some(6000));
+}
+
+/// A Ping under way when the handshake begins must not move its deadline.
+#[test]
+fn closing_forgets_the_ping() {
+    let mut end = End::new(Server);
+    end.conn.pause(true, 0);
+    end.now = 20_000;
+    assert_eq!(end.timeout(), Timeout::Pinged);
+    end.close(None, "").expect("open");
+    end.conn.pause(false, 24_000);
+    assert_eq!(end.deadline(), Some(25_000));
 }
 
 #[test]
