@@ -1,8 +1,28 @@
+// libws: WebSocket server and client for C programs (RFC 6455).
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Threads:   One thread at a time runs a handle: the one inside ws_*_run() or ws_*_poll(), or the
+//            library's own after ws_*_start(). Functions marked [any thread] may be called from
+//            every thread, also while it runs; the others before it runs, or in a callback.
+//            Callbacks run in the thread that runs the handle, and may call everything on their
+//            handle except run, start, poll and free, which answer WS_ERR_REENTRANT there.
+// Ownership: libws copies what you pass in. You free what ws_*_new() gave you. Pointers handed to
+//            a callback die when it returns.
+// Ids:       Connections of a server are numbers, not pointers. A stale one is answered with
+//            WS_ERR_CLOSED, whenever and from wherever it is used.
+// Errors:    Calls that can fail return a ws_status; ws_last_error() has the words. A function that
+//            fails has changed nothing. NULL for a handle is answered with WS_ERR_INVALID_ARG.
+// Unwinding: Do not leave a callback by longjmp() or a C++ exception. libws does not touch signal
+//            handlers and never raises SIGPIPE.
+
 #ifndef LIBWS_H
 #define LIBWS_H
 
+// Generated from src/capi: do not edit, run `make header`.
+
 #include <stddef.h>
 #include <stdint.h>
+
 #define WS_VERSION "0.1.0"
 
 // In ping_interval_ms and pong_timeout_ms: never.
@@ -10,46 +30,47 @@
 
 // What a call answered. Values are never renumbered or reused; new ones may be added.
 typedef enum {
-  // It worked.
-  WS_OK = 0,
-  // An argument is wrong: a NULL handle, a value out of bounds, a bad URL, a wrong `struct_size`.
-  WS_ERR_INVALID_ARG = -1,
-  // malloc had nothing left. Nothing was changed or queued.
-  WS_ERR_NO_MEMORY = -2,
-  // A system call failed; errno holds the cause.
-  WS_ERR_IO = -3,
-  // The TLS handshake or a TLS record failed.
-  WS_ERR_TLS = -4,
-  // The HTTP upgrade failed: ws_client_error() and ws_client_http_status() say why.
-  WS_ERR_HANDSHAKE = -5,
-  // A stale connection id, or the connection is closing or closed.
-  WS_ERR_CLOSED = -6,
-  // The send queue is full; wait for on_writable.
-  WS_ERR_AGAIN = -7,
-  // Larger than the limit that applies, so it can never succeed.
-  WS_ERR_TOO_BIG = -8,
-  // Text that is not valid UTF-8.
-  WS_ERR_UTF8 = -9,
-  // Not allowed inside a callback, or while another thread runs this handle.
-  WS_ERR_REENTRANT = -10,
-  // A bug in libws was contained; free the handle.
-  WS_ERR_INTERNAL = -11,
-  // This build of libws lacks the feature (TLS).
-  WS_ERR_UNSUPPORTED = -12,
-  // A deadline has passed.
-  WS_ERR_TIMEOUT = -13,
-  // The host name could not be resolved.
-  WS_ERR_DNS = -14,
-  // The peer broke RFC 6455; the close code says how.
-  WS_ERR_PROTOCOL = -15,
+    // It worked.
+    WS_OK = 0,
+    // An argument is wrong: a NULL handle, a value out of bounds, a bad URL, a wrong
+    // `struct_size`.
+    WS_ERR_INVALID_ARG = -1,
+    // malloc had nothing left. Nothing was changed or queued.
+    WS_ERR_NO_MEMORY = -2,
+    // A system call failed; errno holds the cause.
+    WS_ERR_IO = -3,
+    // The TLS handshake or a TLS record failed.
+    WS_ERR_TLS = -4,
+    // The HTTP upgrade failed: ws_client_error() and ws_client_http_status() say why.
+    WS_ERR_HANDSHAKE = -5,
+    // A stale connection id, or the connection is closing or closed.
+    WS_ERR_CLOSED = -6,
+    // The send queue is full; wait for on_writable.
+    WS_ERR_AGAIN = -7,
+    // Larger than the limit that applies, so it can never succeed.
+    WS_ERR_TOO_BIG = -8,
+    // Text that is not valid UTF-8.
+    WS_ERR_UTF8 = -9,
+    // Not allowed inside a callback, or while another thread runs this handle.
+    WS_ERR_REENTRANT = -10,
+    // A bug in libws was contained; free the handle.
+    WS_ERR_INTERNAL = -11,
+    // This build of libws lacks the feature (TLS).
+    WS_ERR_UNSUPPORTED = -12,
+    // A deadline has passed.
+    WS_ERR_TIMEOUT = -13,
+    // The host name could not be resolved.
+    WS_ERR_DNS = -14,
+    // The peer broke RFC 6455; the close code says how.
+    WS_ERR_PROTOCOL = -15,
 } ws_status;
 
 // What a data message holds (RFC 6455 section 5.6).
 typedef enum {
-  // UTF-8 text.
-  WS_TEXT = 1,
-  // Any bytes.
-  WS_BINARY = 2,
+    // UTF-8 text.
+    WS_TEXT = 1,
+    // Any bytes.
+    WS_BINARY = 2,
 } ws_kind;
 
 // A WebSocket client: one connection at a time, made again when it is lost if so configured.
@@ -67,230 +88,247 @@ typedef struct ws_server ws_server;
 // Receives a log line: a ws_log_level, and the line without a newline. line dies when it returns.
 typedef void (*ws_log_fn)(int level, const char *line, void *user);
 
-// A connection of a server: a number, not a pointer. Never 0 and never reused, so that a stale
-// one is answered with WS_ERR_CLOSED whenever it is used.
+// A connection of a server: a number, not a pointer. Never 0 and never reused, so that a stale one
+// is answered with WS_ERR_CLOSED whenever it is used.
 typedef uint64_t ws_conn_id;
 
 // A whole message: all its fragments joined and, if text, checked as UTF-8.
 typedef struct {
-  // WS_TEXT or WS_BINARY.
-  ws_kind kind;
-  // The payload, never NULL. A NUL follows the last byte and is not counted in len, so that
-  // text can be used as a C string (it may hold NULs of its own).
-  const void *data;
-  // Bytes in data: 0 to max_message_size.
-  size_t len;
+    // WS_TEXT or WS_BINARY.
+    ws_kind kind;
+    // The payload, never NULL. A NUL follows the last byte and is not counted in len, so that text
+    // can be used as a C string (it may hold NULs of its own).
+    const void *data;
+    // Bytes in data: 0 to max_message_size.
+    size_t len;
 } ws_message;
 
 // A stretch of a message, as it came. Pieces come in order and without gaps; they follow the
 // network's packets, not the sender's fragments.
 typedef struct {
-  // WS_TEXT or WS_BINARY, the same for all pieces of a message.
-  ws_kind kind;
-  // The bytes of this piece, never NULL. Text is checked as UTF-8 up to here; a character may be
-  // split between two pieces.
-  const void *data;
-  // Bytes in data: 0 to the size of the receive buffer. 0 only in the last piece.
-  size_t len;
-  // Bytes of this message in the pieces before this one: 0 in the first.
-  uint64_t offset;
-  // 1: the message ends with this piece, else 0. A message whose last piece never comes was cut
-  // off by the end of the connection.
-  int last;
+    // WS_TEXT or WS_BINARY, the same for all pieces of a message.
+    ws_kind kind;
+    // The bytes of this piece, never NULL. Text is checked as UTF-8 up to here; a character may be
+    // split between two pieces.
+    const void *data;
+    // Bytes in data: 0 to the size of the receive buffer. 0 only in the last piece.
+    size_t len;
+    // Bytes of this message in the pieces before this one: 0 in the first.
+    uint64_t offset;
+    // 1: the message ends with this piece, else 0. A message whose last piece never comes was cut
+    // off by the end of the connection.
+    int last;
 } ws_piece;
 
 // How a connection ended.
 typedef struct {
-  // WS_OK after a closing handshake. Else what ended the connection: WS_ERR_CLOSED (the peer
-  // went away without a Close frame), WS_ERR_IO, WS_ERR_TIMEOUT (no pong, or no answer to our
-  // Close), WS_ERR_PROTOCOL (the peer broke the protocol; code says how), WS_ERR_NO_MEMORY. A
-  // client's failed attempt also: WS_ERR_DNS, WS_ERR_TLS, WS_ERR_HANDSHAKE.
-  ws_status status;
-  // The code of the peer's Close frame; 1005 if it held none; 1006 if no Close frame came
-  // (RFC 6455 section 7.4.1). When libws failed the connection itself: the code it sent.
-  uint16_t code;
-  // 1: the peer started the closing handshake or went away; 0: this side did.
-  int by_peer;
-  // The reason that came with the code, or what libws found wrong. UTF-8, never NULL.
-  const char *reason;
+    // WS_OK after a closing handshake. Else what ended the connection: WS_ERR_CLOSED (the peer
+    // went away without a Close frame), WS_ERR_IO, WS_ERR_TIMEOUT (no pong, or no answer to our
+    // Close), WS_ERR_PROTOCOL (the peer broke the protocol; code says how), WS_ERR_NO_MEMORY. A
+    // client's failed attempt also: WS_ERR_DNS, WS_ERR_TLS, WS_ERR_HANDSHAKE.
+    ws_status status;
+    // The code of the peer's Close frame; 1005 if it held none; 1006 if no Close frame came (RFC
+    // 6455 section 7.4.1). When libws failed the connection itself: the code it sent.
+    uint16_t code;
+    // 1: the peer started the closing handshake or went away; 0: this side did.
+    int by_peer;
+    // The reason that came with the code, or what libws found wrong. UTF-8, never NULL.
+    const char *reason;
 } ws_close_info;
 
-// Configures a server. Zero-initialise it and set struct_size: every field left zero means the default
-// in brackets. Strings are copied by ws_server_new(). Grows at the end only; programs compiled against
-// an older header go on working.
+// Configures a server. Zero-initialise it and set struct_size: every field left zero means the
+// default in brackets. Strings are copied by ws_server_new(). Grows at the end only; programs
+// compiled against an older header go on working.
 typedef struct {
-  // sizeof(ws_server_config).
-  size_t struct_size;
-  // Event-loop threads, 1 to 64 [1]. More than one needs ws_server_run() or ws_server_start(); new
-  // connections go to the thread that has fewest, and callbacks of different
-  // connections then run at the same time in different threads.
-  uint32_t threads;
-  // Open connections, 1 to 1000000 [1024]. Upgrades beyond it are refused with 503. Mind the process's limit of open files.
-  uint32_t max_connections;
-  // Bytes of a received message, fragments together [1 MiB; no limit with on_piece]. A larger one fails the
-  // connection with close code 1009 as soon as its length is announced.
-  size_t max_message_size;
-  // Bytes queued for one connection, frame heads included [256 KiB]. A message that would exceed it is refused
-  // with WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
-  size_t max_send_queue;
-  // Bytes of an event loop's receive buffer, which all its connections share, 4 KiB to 16 MiB
-  // [256 KiB]. Memory is used only as far as it gets filled. 64 KiB suits a small board; below 16 KiB costs speed.
-  size_t receive_buffer_size;
-  // Milliseconds from accept to the whole HTTP request, and for each further request on a connection [5000].
-  uint32_t handshake_timeout_ms;
-  // Milliseconds for the peer to answer our Close frame, and to take what is queued [2000].
-  uint32_t close_timeout_ms;
-  // A Ping is sent after that many milliseconds without a byte from the peer [30000]. WS_NEVER: no pings.
-  uint32_t ping_interval_ms;
-  // Milliseconds for any byte to arrive after such a Ping, else the connection ends with
-  // WS_ERR_TIMEOUT [10000]. WS_NEVER: wait for ever.
-  uint32_t pong_timeout_ms;
-  // The only path where WebSockets are served, such as "/ws"; upgrades elsewhere get 404 [any].
-  const char *path;
-  // Subprotocols spoken here, comma-separated, preferred first: "v2.acme,v1.acme" [none]. The first that the client offers is agreed on.
-  const char *subprotocols;
-  // Web origins allowed to connect, comma-separated: "https://app.example,http://192.0.2.1:8080"; an upgrade
-  // with another Origin header gets 403; one without the header comes from no browser and passes [any]. A
-  // server on a desk or in a home should set it: any page in a local browser can reach
-  // the server, on loopback too.
-  const char *allowed_origins;
-  // Values of the Host header that are served, with or without port, comma-separated; others get 403 [any]. Guards against DNS rebinding.
-  const char *allowed_hosts;
-  // Decides on an upgrade, after all checks of this configuration. Return 0 to accept, else the HTTP
-  // status of the refusal, 300 to 599 (ws_response_body() adds a body) [accept].
-  int (*on_upgrade)(ws_server *server, const ws_request *request, ws_response *response, void *user);
-  // Answers a plain HTTP request on the same port through ws_response_body() [404]. Requests with a body get 413.
-  void (*on_http)(ws_server *server, const ws_request *request, ws_response *response, void *user);
-  // A connection is open: from here on conn is valid and can be sent to.
-  void (*on_open)(ws_server *server, ws_conn_id conn, const ws_request *request, void *user);
-  // A whole message has come. Not together with on_piece.
-  void (*on_message)(ws_server *server, ws_conn_id conn, const ws_message *message, void *user);
-  // Chooses delivery in pieces: messages are handed on as their bytes come, never gathered, so that one
-  // of any size needs no more memory than the receive buffer. Not together with on_message.
-  void (*on_piece)(ws_server *server, ws_conn_id conn, const ws_piece *piece, void *user);
-  // After WS_ERR_AGAIN: the send queue of conn is at most half full again.
-  void (*on_writable)(ws_server *server, ws_conn_id conn, void *user);
-  // A Pong has come, with len (0 to 125) bytes: those of the Ping that it answers, as a rule. The
-  // pongs to libws's own pings come here too, with len 0.
-  void (*on_pong)(ws_server *server, ws_conn_id conn, const void *data, size_t len, void *user);
-  // The connection has ended. Called exactly once for every on_open, and last. conn can still be asked for its
-  // ws_server_conn_user() here, nothing else.
-  void (*on_close)(ws_server *server, ws_conn_id conn, const ws_close_info *info, void *user);
-  // Handed to every callback.
-  void *user;
+    // sizeof(ws_server_config).
+    size_t struct_size;
+    // Event-loop threads, 1 to 64 [1]. More than one needs ws_server_run() or ws_server_start();
+    // new connections go to the thread that has fewest, and callbacks of different connections
+    // then run at the same time in different threads.
+    uint32_t threads;
+    // Open connections, 1 to 1000000 [1024]. Upgrades beyond it are refused with 503. Mind the
+    // process's limit of open files.
+    uint32_t max_connections;
+    // Bytes of a received message, fragments together [1 MiB; no limit with on_piece]. A larger
+    // one fails the connection with close code 1009 as soon as its length is announced.
+    size_t max_message_size;
+    // Bytes queued for one connection, frame heads included [256 KiB]. A message that would exceed
+    // it is refused with WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
+    size_t max_send_queue;
+    // Bytes of an event loop's receive buffer, which all its connections share, 4 KiB to 16 MiB
+    // [256 KiB]. Memory is used only as far as it gets filled. 64 KiB suits a small board; below
+    // 16 KiB costs speed.
+    size_t receive_buffer_size;
+    // Milliseconds from accept to the whole HTTP request, and for each further request on a
+    // connection [5000].
+    uint32_t handshake_timeout_ms;
+    // Milliseconds for the peer to answer our Close frame, and to take what is queued [2000].
+    uint32_t close_timeout_ms;
+    // A Ping is sent after that many milliseconds without a byte from the peer [30000]. WS_NEVER:
+    // no pings.
+    uint32_t ping_interval_ms;
+    // Milliseconds for any byte to arrive after such a Ping, else the connection ends with
+    // WS_ERR_TIMEOUT [10000]. WS_NEVER: wait for ever.
+    uint32_t pong_timeout_ms;
+    // The only path where WebSockets are served, such as "/ws"; upgrades elsewhere get 404 [any].
+    const char *path;
+    // Subprotocols spoken here, comma-separated, preferred first: "v2.acme,v1.acme" [none]. The
+    // first that the client offers is agreed on.
+    const char *subprotocols;
+    // Web origins allowed to connect, comma-separated:
+    // "https://app.example,http://192.0.2.1:8080"; an upgrade with another Origin header gets 403;
+    // one without the header comes from no browser and passes [any]. A server on a desk or in a
+    // home should set it: any page in a local browser can reach the server, on loopback too.
+    const char *allowed_origins;
+    // Values of the Host header that are served, with or without port, comma-separated; others get
+    // 403 [any]. Guards against DNS rebinding.
+    const char *allowed_hosts;
+    // Decides on an upgrade, after all checks of this configuration. Return 0 to accept, else the
+    // HTTP status of the refusal, 300 to 599 (ws_response_body() adds a body) [accept].
+    int (*on_upgrade)(ws_server *server,
+                      const ws_request *request,
+                      ws_response *response,
+                      void *user);
+    // Answers a plain HTTP request on the same port through ws_response_body() [404]. Requests
+    // with a body get 413.
+    void (*on_http)(ws_server *server, const ws_request *request, ws_response *response, void *user);
+    // A connection is open: from here on conn is valid and can be sent to.
+    void (*on_open)(ws_server *server, ws_conn_id conn, const ws_request *request, void *user);
+    // A whole message has come. Not together with on_piece.
+    void (*on_message)(ws_server *server, ws_conn_id conn, const ws_message *message, void *user);
+    // Chooses delivery in pieces: messages are handed on as their bytes come, never gathered, so
+    // that one of any size needs no more memory than the receive buffer. Not together with
+    // on_message.
+    void (*on_piece)(ws_server *server, ws_conn_id conn, const ws_piece *piece, void *user);
+    // After WS_ERR_AGAIN: the send queue of conn is at most half full again.
+    void (*on_writable)(ws_server *server, ws_conn_id conn, void *user);
+    // A Pong has come, with len (0 to 125) bytes: those of the Ping that it answers, as a rule.
+    // The pongs to libws's own pings come here too, with len 0.
+    void (*on_pong)(ws_server *server, ws_conn_id conn, const void *data, size_t len, void *user);
+    // The connection has ended. Called exactly once for every on_open, and last. conn can still be
+    // asked for its ws_server_conn_user() here, nothing else.
+    void (*on_close)(ws_server *server, ws_conn_id conn, const ws_close_info *info, void *user);
+    // Handed to every callback.
+    void *user;
 } ws_server_config;
 
-// Numbers since a server or client was made, of all its threads together. Each is exact, but they are not
-// taken at one instant. Set struct_size, then call ws_server_stats() or ws_client_stats().
+// Numbers since a server or client was made, of all its threads together. Each is exact, but they
+// are not taken at one instant. Set struct_size, then call ws_server_stats() or ws_client_stats().
 typedef struct {
-  // sizeof(ws_stats).
-  size_t struct_size;
-  // WebSocket connections open now.
-  uint64_t connections_open;
-  // WebSocket connections ever opened.
-  uint64_t connections_total;
-  // Connections that ended before they were open: refused, timed out, or broken. For a client:
-  // failed attempts.
-  uint64_t handshakes_failed;
-  // Plain HTTP requests given to on_http or answered with 404.
-  uint64_t http_requests;
-  // Whole data messages received.
-  uint64_t messages_received;
-  // Data messages queued for sending, one for each receiver of a broadcast.
-  uint64_t messages_sent;
-  // Broadcast or published messages left out for a receiver whose send queue was full.
-  uint64_t messages_dropped;
-  // Bytes read from sockets, handshakes and frame heads included.
-  uint64_t bytes_received;
-  // Bytes the kernel took from libws, likewise.
-  uint64_t bytes_sent;
-  // Connections failed because the peer broke the protocol.
-  uint64_t protocol_errors;
-  // Connections ended by a timeout: handshake, pong, or close.
-  uint64_t timeouts;
+    // sizeof(ws_stats).
+    size_t struct_size;
+    // WebSocket connections open now.
+    uint64_t connections_open;
+    // WebSocket connections ever opened.
+    uint64_t connections_total;
+    // Connections that ended before they were open: refused, timed out, or broken. For a client:
+    // failed attempts.
+    uint64_t handshakes_failed;
+    // Plain HTTP requests given to on_http or answered with 404.
+    uint64_t http_requests;
+    // Whole data messages received.
+    uint64_t messages_received;
+    // Data messages queued for sending, one for each receiver of a broadcast.
+    uint64_t messages_sent;
+    // Broadcast or published messages left out for a receiver whose send queue was full.
+    uint64_t messages_dropped;
+    // Bytes read from sockets, handshakes and frame heads included.
+    uint64_t bytes_received;
+    // Bytes the kernel took from libws, likewise.
+    uint64_t bytes_sent;
+    // Connections failed because the peer broke the protocol.
+    uint64_t protocol_errors;
+    // Connections ended by a timeout: handshake, pong, or close.
+    uint64_t timeouts;
 } ws_stats;
 
-// Configures a client. Zero-initialise it and set struct_size and url: every other field left zero means the
-// default in brackets. Strings are copied by ws_client_new(). Grows at the end only; programs compiled
-// against an older header go on working.
+// Configures a client. Zero-initialise it and set struct_size and url: every other field left zero
+// means the default in brackets. Strings are copied by ws_client_new(). Grows at the end only;
+// programs compiled against an older header go on working.
 typedef struct {
-  // sizeof(ws_client_config).
-  size_t struct_size;
-  // "ws://host[:port]/path?query": host is a name, an IPv4 address, or an IPv6 address in brackets; port [80].
-  const char *url;
-  // Subprotocols offered, comma-separated, preferred first [none]. A server may agree on one of them or none.
-  const char *subprotocols;
-  // Extra request headers, "Name: value\r\n" each [none]. Those that libws writes itself are refused (Host,
-  // Upgrade, Connection, Content-Length, Transfer-Encoding, Sec-WebSocket-*), and so are control
-  // characters and anything that is not ASCII.
-  const char *headers;
-  // Milliseconds for all of it: name lookup, every address tried, HTTP upgrade [10000].
-  uint32_t connect_timeout_ms;
-  // Milliseconds for the server to answer our Close frame and end the connection [2000].
-  uint32_t close_timeout_ms;
-  // A Ping is sent after that many milliseconds without a byte from the server [30000]. WS_NEVER: no pings.
-  uint32_t ping_interval_ms;
-  // Milliseconds for any byte to arrive after such a Ping, else the connection ends with
-  // WS_ERR_TIMEOUT [10000]. WS_NEVER: wait for ever.
-  uint32_t pong_timeout_ms;
-  // Bytes of a received message, fragments together [1 MiB; no limit with on_piece]. A larger one fails the connection
-  // with close code 1009 as soon as its length is announced.
-  size_t max_message_size;
-  // Bytes queued, frame heads included [256 KiB]. A message that would exceed it is refused with WS_ERR_AGAIN;
-  // one that is larger by itself with WS_ERR_TOO_BIG.
-  size_t max_send_queue;
-  // Bytes of the receive buffer, 4 KiB to 16 MiB [256 KiB]. Memory is used only as far as it gets filled.
-  size_t receive_buffer_size;
-  // The shortest and the longest wait before connecting again, in milliseconds [never connect again]. The n-th attempt
-  // in a row waits a random time between reconnect_min_ms and reconnect_min_ms * 2^n, at most
-  // reconnect_max_ms [60000, or reconnect_min_ms if that is longer]. The first attempt counts too. Not after ws_client_close().
-  uint32_t reconnect_min_ms;
-  // See reconnect_min_ms.
-  uint32_t reconnect_max_ms;
-  // The connection is open; ws_client_send() works from here on.
-  void (*on_open)(ws_client *client, void *user);
-  // A whole message has come. Not together with on_piece.
-  void (*on_message)(ws_client *client, const ws_message *message, void *user);
-  // Chooses delivery in pieces: messages are handed on as their bytes come, never gathered, so that one of any
-  // size needs no more memory than the receive buffer. Not together with on_message.
-  void (*on_piece)(ws_client *client, const ws_piece *piece, void *user);
-  // After WS_ERR_AGAIN: the send queue is at most half full again.
-  void (*on_writable)(ws_client *client, void *user);
-  // A Pong has come, with len (0 to 125) bytes; those to libws's own pings have none.
-  void (*on_pong)(ws_client *client, const void *data, size_t len, void *user);
-  // The connection has ended, or an attempt to connect has failed (ws_client_error() says where and why). Called
-  // once for each attempt. If it is to be made again, that happens after this call.
-  void (*on_close)(ws_client *client, const ws_close_info *info, void *user);
-  // Handed to every callback.
-  void *user;
+    // sizeof(ws_client_config).
+    size_t struct_size;
+    // "ws://host[:port]/path?query": host is a name, an IPv4 address, or an IPv6 address in
+    // brackets; port [80].
+    const char *url;
+    // Subprotocols offered, comma-separated, preferred first [none]. A server may agree on one of
+    // them or none.
+    const char *subprotocols;
+    // Extra request headers, "Name: value\r\n" each [none]. Those that libws writes itself are
+    // refused (Host, Upgrade, Connection, Content-Length, Transfer-Encoding, Sec-WebSocket-*), and
+    // so are control characters and anything that is not ASCII.
+    const char *headers;
+    // Milliseconds for all of it: name lookup, every address tried, HTTP upgrade [10000].
+    uint32_t connect_timeout_ms;
+    // Milliseconds for the server to answer our Close frame and end the connection [2000].
+    uint32_t close_timeout_ms;
+    // A Ping is sent after that many milliseconds without a byte from the server [30000].
+    // WS_NEVER: no pings.
+    uint32_t ping_interval_ms;
+    // Milliseconds for any byte to arrive after such a Ping, else the connection ends with
+    // WS_ERR_TIMEOUT [10000]. WS_NEVER: wait for ever.
+    uint32_t pong_timeout_ms;
+    // Bytes of a received message, fragments together [1 MiB; no limit with on_piece]. A larger
+    // one fails the connection with close code 1009 as soon as its length is announced.
+    size_t max_message_size;
+    // Bytes queued, frame heads included [256 KiB]. A message that would exceed it is refused with
+    // WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
+    size_t max_send_queue;
+    // Bytes of the receive buffer, 4 KiB to 16 MiB [256 KiB]. Memory is used only as far as it
+    // gets filled.
+    size_t receive_buffer_size;
+    // The shortest and the longest wait before connecting again, in milliseconds [never connect
+    // again]. The n-th attempt in a row waits a random time between reconnect_min_ms and
+    // reconnect_min_ms * 2^n, at most reconnect_max_ms [60000, or reconnect_min_ms if that is
+    // longer]. The first attempt counts too. Not after ws_client_close().
+    uint32_t reconnect_min_ms;
+    // See reconnect_min_ms.
+    uint32_t reconnect_max_ms;
+    // The connection is open; ws_client_send() works from here on.
+    void (*on_open)(ws_client *client, void *user);
+    // A whole message has come. Not together with on_piece.
+    void (*on_message)(ws_client *client, const ws_message *message, void *user);
+    // Chooses delivery in pieces: messages are handed on as their bytes come, never gathered, so
+    // that one of any size needs no more memory than the receive buffer. Not together with
+    // on_message.
+    void (*on_piece)(ws_client *client, const ws_piece *piece, void *user);
+    // After WS_ERR_AGAIN: the send queue is at most half full again.
+    void (*on_writable)(ws_client *client, void *user);
+    // A Pong has come, with len (0 to 125) bytes; those to libws's own pings have none.
+    void (*on_pong)(ws_client *client, const void *data, size_t len, void *user);
+    // The connection has ended, or an attempt to connect has failed (ws_client_error() says where
+    // and why). Called once for each attempt. If it is to be made again, that happens after this
+    // call.
+    void (*on_close)(ws_client *client, const ws_close_info *info, void *user);
+    // Handed to every callback.
+    void *user;
 } ws_client_config;
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
-// The version of the library that is loaded, such as "0.1.0"; WS_VERSION is the header's.
-// [any thread] Never NULL, never freed.
+// The version of the library that is loaded, such as "0.1.0"; WS_VERSION is the header's. [any
+// thread] Never NULL, never freed.
 const char *ws_version(void);
 
-// A sentence for a status. Any value is answered, an unknown one too.
-// [any thread] Never NULL, never freed.
+// A sentence for a status. Any value is answered, an unknown one too. [any thread] Never NULL,
+// never freed.
 const char *ws_strerror(int status);
 
-// What failed last in the calling thread, in words, such as
-// "bind 0.0.0.0:80: Permission denied" or "ws_server_config.path must begin with '/'".
-// Set by every call that returns a status other than WS_OK and by ws_server_port() and the like
-// when they have nothing to tell; not cleared by success.
-// [any thread] Never NULL ("" at first); lives until the thread's next failing call or its end.
+// What failed last in the calling thread, in words, such as "bind 0.0.0.0:80: Permission denied"
+// or "ws_server_config.path must begin with '/'". Set by every call that returns a status other
+// than WS_OK and by ws_server_port() and the like when they have nothing to tell; not cleared by
+// success. [any thread] Never NULL ("" at first); lives until the thread's next failing call or
+// its end.
 const char *ws_last_error(void);
 
 // Sends log lines up to max_level (a ws_log_level) to log, for the whole process. NULL, the
-// default, logs nothing. log may be called from every thread that uses libws, from several at once, and must not
-// call libws back except ws_version() and ws_strerror(). user is handed through.
-// [any thread] After it has returned, a call of the old function may still be under way in another thread.
-void ws_set_log(ws_log_fn log,
-                int max_level,
-                void *user);
+// default, logs nothing. log may be called from every thread that uses libws, from several at
+// once, and must not call libws back except ws_version() and ws_strerror(). user is handed
+// through. [any thread] After it has returned, a call of the old function may still be under way
+// in another thread.
+void ws_set_log(ws_log_fn log, int max_level, void *user);
 
 // "GET", "HEAD", ... "" if request is NULL.
 const char *ws_request_method(const ws_request *request);
@@ -304,9 +342,9 @@ const char *ws_request_query(const ws_request *request);
 // The address the request came from: "192.0.2.7:51234", "[2001:db8::7]:51234", or "unix".
 const char *ws_request_peer(const ws_request *request);
 
-// The value of the first header of that name (letter case does not matter), without white space around it; NULL if there is none.
-const char *ws_request_header(const ws_request *request,
-                              const char *name);
+// The value of the first header of that name (letter case does not matter), without white space
+// around it; NULL if there is none.
+const char *ws_request_header(const ws_request *request, const char *name);
 
 // The subprotocol agreed on so far (RFC 6455 section 1.9), or NULL. In on_upgrade: the one that
 // ws_server_config.subprotocols leads to.
@@ -314,21 +352,20 @@ const char *ws_request_subprotocol(const ws_request *request);
 
 // Adds a header to the answer, be it the 101, a refusal or a page.
 // WS_ERR_INVALID_ARG: name is no token, value holds CR, LF or other control characters or is not
-// ASCII, or the header is one that libws writes itself (Content-Length, Content-Type, Connection, Upgrade,
-// Transfer-Encoding, Sec-WebSocket-*). WS_ERR_TOO_BIG: more than 8 KiB of headers. WS_ERR_NO_MEMORY.
-ws_status ws_response_header(ws_response *response,
-                             const char *name,
-                             const char *value);
+// ASCII, or the header is one that libws writes itself (Content-Length, Content-Type, Connection,
+// Upgrade, Transfer-Encoding, Sec-WebSocket-*). WS_ERR_TOO_BIG: more than 8 KiB of headers.
+// WS_ERR_NO_MEMORY.
+ws_status ws_response_header(ws_response *response, const char *name, const char *value);
 
 // on_upgrade only: chooses the subprotocol, in place of what ws_server_config.subprotocols leads
 // to. NULL chooses none.
 // WS_ERR_INVALID_ARG: the client did not offer it, or this is not an upgrade.
 ws_status ws_response_subprotocol(ws_response *response, const char *name);
 
-// Sets status, type and body of the answer. In on_upgrade it is used when the upgrade is refused, and the
-// callback's return value is the status that counts. The last call wins.
-// http_status: 200 to 599. content_type: NULL for none. body: len bytes, copied; NULL with len 0 is an empty
-// body. For HEAD the body is measured and left out.
+// Sets status, type and body of the answer. In on_upgrade it is used when the upgrade is refused,
+// and the callback's return value is the status that counts. The last call wins. http_status: 200
+// to 599. content_type: NULL for none. body: len bytes, copied; NULL with len 0 is an empty body.
+// For HEAD the body is measured and left out.
 // WS_ERR_INVALID_ARG, WS_ERR_NO_MEMORY.
 ws_status ws_response_body(ws_response *response,
                            int http_status,
@@ -336,80 +373,77 @@ ws_status ws_response_body(ws_response *response,
                            const void *body,
                            size_t len);
 
-// Makes a server. It listens nowhere yet. config is copied. *out is NULL on error, else free it with ws_server_free().
-// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll).
-ws_status ws_server_new(const ws_server_config *config,
-                        ws_server **out);
+// Makes a server. It listens nowhere yet. config is copied. *out is NULL on error, else free it
+// with ws_server_free().
+// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for
+// epoll).
+ws_status ws_server_new(const ws_server_config *config, ws_server **out);
 
-// Listens at url: "ws://0.0.0.0:9001", "ws://[::]:9001" (IPv6 only), "ws://localhost:0" (port 0: any free one),
-// "unix:/run/app.sock" (a stale socket file is replaced, and removed by ws_server_free()), or "fd:3" (an
-// inherited socket that listens already; libws owns it from here on). Without a port: 80. Call it again
-// for more listeners, before the server runs.
-// WS_ERR_INVALID_ARG, WS_ERR_UNSUPPORTED (wss), WS_ERR_DNS, WS_ERR_IO (errno: EADDRINUSE, EACCES, ...), WS_ERR_REENTRANT
-// (it runs already).
-ws_status ws_server_listen(ws_server *server,
-                           const char *url);
+// Listens at url: "ws://0.0.0.0:9001", "ws://[::]:9001" (IPv6 only), "ws://localhost:0" (port 0:
+// any free one), "unix:/run/app.sock" (a stale socket file is replaced, and removed by
+// ws_server_free()), or "fd:3" (an inherited socket that listens already; libws owns it from here
+// on). Without a port: 80. Call it again for more listeners, before the server runs.
+// WS_ERR_INVALID_ARG, WS_ERR_UNSUPPORTED (wss), WS_ERR_DNS, WS_ERR_IO (errno: EADDRINUSE, EACCES,
+// ...), WS_ERR_REENTRANT (it runs already).
+ws_status ws_server_listen(ws_server *server, const char *url);
 
 // The port of the first TCP listener, in host byte order; 0 if there is none. [any thread]
 uint16_t ws_server_port(const ws_server *server);
 
-// The port of listener index, counted from 0 in the order of ws_server_listen(); 0 if there is none or it has no port. [any thread]
-uint16_t ws_server_listener_port(const ws_server *server,
-                                 uint32_t index);
+// The port of listener index, counted from 0 in the order of ws_server_listen(); 0 if there is
+// none or it has no port. [any thread]
+uint16_t ws_server_listener_port(const ws_server *server, uint32_t index);
 
-// Serves in this thread (and config.threads - 1 more) until ws_server_stop(). Then the connections are still
-// open: ws_server_free() closes them.
+// Serves in this thread (and config.threads - 1 more) until ws_server_stop(). Then the connections
+// are still open: ws_server_free() closes them.
 // WS_OK: stopped. WS_ERR_REENTRANT: in a callback, or it runs already. WS_ERR_IO: a loop or thread
 // could not be set up.
 ws_status ws_server_run(ws_server *server);
 
-// Serves in config.threads threads of its own and returns at once; all signals are blocked in them.
-// ws_server_free() ends them.
+// Serves in config.threads threads of its own and returns at once; all signals are blocked in
+// them. ws_server_free() ends them.
 // WS_ERR_REENTRANT: in a callback, or it runs already. WS_ERR_IO: no thread to be had.
 ws_status ws_server_start(ws_server *server);
 
-// One turn of the event loop in this thread: waits at most timeout_ms milliseconds (0: not at all, -1: as
-// long as it takes) for something to do, and does it.
-// WS_OK: go on. WS_ERR_CLOSED: ws_server_stop() was called. WS_ERR_REENTRANT: in a callback, or another
-// thread runs it. WS_ERR_INVALID_ARG: config.threads is not 1, or timeout_ms < -1.
-ws_status ws_server_poll(ws_server *server,
-                         int timeout_ms);
+// One turn of the event loop in this thread: waits at most timeout_ms milliseconds (0: not at all,
+// -1: as long as it takes) for something to do, and does it.
+// WS_OK: go on. WS_ERR_CLOSED: ws_server_stop() was called. WS_ERR_REENTRANT: in a callback, or
+// another thread runs it. WS_ERR_INVALID_ARG: config.threads is not 1, or timeout_ms < -1.
+ws_status ws_server_poll(ws_server *server, int timeout_ms);
 
-// For a program with its own event loop: an fd that becomes readable whenever ws_server_poll(server, 0)
-// has something to do, timeouts included. Do not read it or close it. -1 on error. The same for the life
-// of the server. [any thread]
+// For a program with its own event loop: an fd that becomes readable whenever
+// ws_server_poll(server, 0) has something to do, timeouts included. Do not read it or close it. -1
+// on error. The same for the life of the server. [any thread]
 int ws_server_fd(const ws_server *server);
 
-// Makes ws_server_run() return and the threads of ws_server_start() end, as soon as the callback that each is in has
-// returned. A stopped server cannot run again; calling it twice does no harm. NULL is a no-op.
-// [any thread, signal handler, callbacks]
+// Makes ws_server_run() return and the threads of ws_server_start() end, as soon as the callback
+// that each is in has returned. A stopped server cannot run again; calling it twice does no harm.
+// NULL is a no-op. [any thread, signal handler, callbacks]
 void ws_server_stop(ws_server *server);
 
-// Stops the server, closes every connection with 1001 (going away), waits at most close_timeout_ms for
-// the peers' answers, delivers each on_close, joins the threads and frees everything. NULL is a no-op. No other
-// thread may be using the handle.
-// WS_ERR_REENTRANT: in a callback, or another thread is inside ws_server_run() or ws_server_poll();
-// nothing has happened.
+// Stops the server, closes every connection with 1001 (going away), waits at most close_timeout_ms
+// for the peers' answers, delivers each on_close, joins the threads and frees everything. NULL is
+// a no-op. No other thread may be using the handle.
+// WS_ERR_REENTRANT: in a callback, or another thread is inside ws_server_run() or
+// ws_server_poll(); nothing has happened.
 ws_status ws_server_free(ws_server *server);
 
-// Queues a message for conn, in the order of the calls of a thread; never blocks. data: len bytes, copied; NULL with
-// len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+// Queues a message for conn, in the order of the calls of a thread; never blocks. data: len bytes,
+// copied; NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
 // WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called.
-// WS_ERR_CLOSED, WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue), WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
+// WS_ERR_CLOSED, WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue), WS_ERR_NO_MEMORY,
+// WS_ERR_INVALID_ARG. [any thread]
 ws_status ws_server_send(ws_server *server,
                          ws_conn_id conn,
                          int kind,
                          const void *data,
                          size_t len);
 
-// Queues a message for every open connection; encoded once. A receiver whose queue is full is left out (counted in
-// ws_stats.messages_dropped; on_writable follows there).
-// WS_OK: also when nobody is connected. WS_ERR_AGAIN: broadcasts are called faster than the loops take
-// them; nothing was queued. Else as ws_server_send(). [any thread]
-ws_status ws_server_broadcast(ws_server *server,
-                              int kind,
-                              const void *data,
-                              size_t len);
+// Queues a message for every open connection; encoded once. A receiver whose queue is full is left
+// out (counted in ws_stats.messages_dropped; on_writable follows there).
+// WS_OK: also when nobody is connected. WS_ERR_AGAIN: broadcasts are called faster than the loops
+// take them; nothing was queued. Else as ws_server_send(). [any thread]
+ws_status ws_server_broadcast(ws_server *server, int kind, const void *data, size_t len);
 
 // As ws_server_broadcast(), for the connections that subscribe to topic. [any thread]
 ws_status ws_server_publish(ws_server *server,
@@ -418,110 +452,94 @@ ws_status ws_server_publish(ws_server *server,
                             const void *data,
                             size_t len);
 
-// From now on conn receives what is published to topic, until it unsubscribes or ends. topic: UTF-8, 1 to 255
-// bytes, compared byte by byte. Twice is once.
+// From now on conn receives what is published to topic, until it unsubscribes or ends. topic:
+// UTF-8, 1 to 255 bytes, compared byte by byte. Twice is once.
 // WS_ERR_CLOSED, WS_ERR_INVALID_ARG, WS_ERR_NO_MEMORY. [any thread]
-ws_status ws_server_subscribe(ws_server *server,
-                              ws_conn_id conn,
-                              const char *topic);
+ws_status ws_server_subscribe(ws_server *server, ws_conn_id conn, const char *topic);
 
 // Ends a subscription; WS_OK also when there was none.
 // WS_ERR_CLOSED, WS_ERR_INVALID_ARG, WS_ERR_NO_MEMORY. [any thread]
 ws_status ws_server_unsubscribe(ws_server *server, ws_conn_id conn, const char *topic);
 
-// Queues a Ping with 0 to 125 bytes of data, copied; the answer comes to on_pong. libws sends its own pings by
-// ping_interval_ms, so this is for measuring.
+// Queues a Ping with 0 to 125 bytes of data, copied; the answer comes to on_pong. libws sends its
+// own pings by ping_interval_ms, so this is for measuring.
 // WS_ERR_TOO_BIG: over 125 bytes. Else as ws_server_send(). [any thread]
-ws_status ws_server_ping(ws_server *server,
-                         ws_conn_id conn,
-                         const void *data,
-                         size_t len);
+ws_status ws_server_ping(ws_server *server, ws_conn_id conn, const void *data, size_t len);
 
-// Starts the closing handshake: what is queued goes out first, then a Close frame; nothing more can be sent
-// or is received. on_close follows when the peer has answered, after close_timeout_ms at the latest.
-// code: 1000 to 1003, 1007 to 1014, 3000 to 4999 (RFC 6455 section 7.4), or 0 for 1000. reason: UTF-8, at
-// most 123 bytes, or NULL.
-// WS_ERR_CLOSED: already closing. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG (reason), WS_ERR_NO_MEMORY. [any thread]
-ws_status ws_server_close(ws_server *server,
-                          ws_conn_id conn,
-                          uint16_t code,
-                          const char *reason);
+// Starts the closing handshake: what is queued goes out first, then a Close frame; nothing more
+// can be sent or is received. on_close follows when the peer has answered, after close_timeout_ms
+// at the latest. code: 1000 to 1003, 1007 to 1014, 3000 to 4999 (RFC 6455 section 7.4), or 0 for
+// 1000. reason: UTF-8, at most 123 bytes, or NULL.
+// WS_ERR_CLOSED: already closing. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG (reason),
+// WS_ERR_NO_MEMORY. [any thread]
+ws_status ws_server_close(ws_server *server, ws_conn_id conn, uint16_t code, const char *reason);
 
-// Stops reading from conn, so that TCP slows the peer down: for a program that cannot keep up. Takes effect
-// after the current callback; nothing that has come is lost, and pong deadlines rest. Sending goes on.
-// WS_ERR_CLOSED. [any thread]
-ws_status ws_server_pause(ws_server *server,
-                          ws_conn_id conn);
+// Stops reading from conn, so that TCP slows the peer down: for a program that cannot keep up.
+// Takes effect after the current callback; nothing that has come is lost, and pong deadlines rest.
+// Sending goes on. WS_ERR_CLOSED. [any thread]
+ws_status ws_server_pause(ws_server *server, ws_conn_id conn);
 
-// Reads again after ws_server_pause().
-// WS_ERR_CLOSED. [any thread]
+// Reads again after ws_server_pause(). WS_ERR_CLOSED. [any thread]
 ws_status ws_server_resume(ws_server *server, ws_conn_id conn);
 
 // Bytes queued for conn that the kernel has not taken yet; 0 for a stale id. [any thread]
 size_t ws_server_buffered(ws_server *server, ws_conn_id conn);
 
-// Attaches a pointer of the caller's to conn. libws never touches what it points to: free it in on_close.
-// WS_ERR_CLOSED. [any thread]
-ws_status ws_server_set_conn_user(ws_server *server,
-                                  ws_conn_id conn,
-                                  void *conn_user);
+// Attaches a pointer of the caller's to conn. libws never touches what it points to: free it in
+// on_close. WS_ERR_CLOSED. [any thread]
+ws_status ws_server_set_conn_user(ws_server *server, ws_conn_id conn, void *conn_user);
 
 // The pointer attached to conn; NULL at first and for a stale id. Valid in on_close. [any thread]
 void *ws_server_conn_user(ws_server *server, ws_conn_id conn);
 
-// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields that it has.
-// WS_ERR_INVALID_ARG. [any thread]
-ws_status ws_server_stats(const ws_server *server,
-                          ws_stats *out);
+// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields
+// that it has. WS_ERR_INVALID_ARG. [any thread]
+ws_status ws_server_stats(const ws_server *server, ws_stats *out);
 
-// Makes a client. It connects when it is run, started or polled. config is copied. *out is NULL on error, else free it with
-// ws_client_free().
+// Makes a client. It connects when it is run, started or polled. config is copied. *out is NULL on
+// error, else free it with ws_client_free().
 // WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_UNSUPPORTED: a wss:// URL.
 // WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, or the kernel has no randomness).
-ws_status ws_client_new(const ws_client_config *config,
-                        ws_client **out);
+ws_status ws_client_new(const ws_client_config *config, ws_client **out);
 
-// Connects and serves the connection in this thread until it is closed for good, or ws_client_stop().
+// Connects and serves the connection in this thread until it is closed for good, or
+// ws_client_stop().
 // WS_OK: closed by a closing handshake, or stopped. Else the status of the last failure, as in
 // ws_close_info. WS_ERR_REENTRANT: in a callback, or it runs already.
 ws_status ws_client_run(ws_client *client);
 
-// As ws_client_run(), in a thread of its own, which has all signals blocked; returns at once. ws_client_free()
-// ends it.
+// As ws_client_run(), in a thread of its own, which has all signals blocked; returns at once.
+// ws_client_free() ends it.
 // WS_ERR_REENTRANT: in a callback, or it runs already. WS_ERR_IO: no thread to be had.
 ws_status ws_client_start(ws_client *client);
 
-// One turn of the event loop in this thread: waits at most timeout_ms milliseconds (0: not at all, -1: as long as it
-// takes) for something to do, and does it. The first call begins to connect.
-// WS_OK: go on. WS_ERR_CLOSED: closed for good, or ws_client_stop() was called. WS_ERR_REENTRANT: in
-// a callback, or another thread runs it. WS_ERR_INVALID_ARG: timeout_ms < -1.
-ws_status ws_client_poll(ws_client *client,
-                         int timeout_ms);
+// One turn of the event loop in this thread: waits at most timeout_ms milliseconds (0: not at all,
+// -1: as long as it takes) for something to do, and does it. The first call begins to connect.
+// WS_OK: go on. WS_ERR_CLOSED: closed for good, or ws_client_stop() was called. WS_ERR_REENTRANT:
+// in a callback, or another thread runs it. WS_ERR_INVALID_ARG: timeout_ms < -1.
+ws_status ws_client_poll(ws_client *client, int timeout_ms);
 
-// For a program with its own event loop: an fd that becomes readable whenever ws_client_poll(client, 0) has
-// something to do, timeouts included; at first, to begin to connect. Do not read it or close it. -1 on error.
-// The same for the life of the client. [any thread]
+// For a program with its own event loop: an fd that becomes readable whenever
+// ws_client_poll(client, 0) has something to do, timeouts included; at first, to begin to connect.
+// Do not read it or close it. -1 on error. The same for the life of the client. [any thread]
 int ws_client_fd(const ws_client *client);
 
-// Queues a message, in the order of the calls of a thread; never blocks. data: len bytes, copied; NULL with len 0 is
-// an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
-// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called. WS_ERR_CLOSED: not open. WS_ERR_UTF8,
-// WS_ERR_TOO_BIG (larger than max_send_queue), WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
-ws_status ws_client_send(ws_client *client,
-                         int kind,
-                         const void *data,
-                         size_t len);
+// Queues a message, in the order of the calls of a thread; never blocks. data: len bytes, copied;
+// NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called.
+// WS_ERR_CLOSED: not open. WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue),
+// WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
+ws_status ws_client_send(ws_client *client, int kind, const void *data, size_t len);
 
 // Queues a Ping with 0 to 125 bytes of data, copied; the answer comes to on_pong.
 // WS_ERR_TOO_BIG: over 125 bytes. Else as ws_client_send(). [any thread]
 ws_status ws_client_ping(ws_client *client, const void *data, size_t len);
 
-// Closes for good: starts the closing handshake as ws_server_close() does, or gives up connecting. on_close follows; no
-// further attempt is made.
-// WS_ERR_CLOSED: already closing or closed. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG (reason), WS_ERR_NO_MEMORY. [any thread]
-ws_status ws_client_close(ws_client *client,
-                          uint16_t code,
-                          const char *reason);
+// Closes for good: starts the closing handshake as ws_server_close() does, or gives up connecting.
+// on_close follows; no further attempt is made.
+// WS_ERR_CLOSED: already closing or closed. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG
+// (reason), WS_ERR_NO_MEMORY. [any thread]
+ws_status ws_client_close(ws_client *client, uint16_t code, const char *reason);
 
 // Stops reading, so that TCP slows the server down; see ws_server_pause().
 // WS_ERR_CLOSED: not open. [any thread]
@@ -535,32 +553,33 @@ ws_status ws_client_resume(ws_client *client);
 size_t ws_client_buffered(ws_client *client);
 
 // Where the last failure lay (dns, tcp, http, websocket) and what it said, such as "tcp: connect
-// 192.0.2.7:80: Connection refused". "" if nothing has failed yet. Never NULL. Call it in a callback or while the
-// client does not run in another thread; the text lives until the client fails again.
+// 192.0.2.7:80: Connection refused". "" if nothing has failed yet. Never NULL. Call it in a
+// callback or while the client does not run in another thread; the text lives until the client
+// fails again.
 const char *ws_client_error(ws_client *client);
 
-// The HTTP status of the server's last answer, 101 after a successful upgrade; 0 if none was received. [any thread]
+// The HTTP status of the server's last answer, 101 after a successful upgrade; 0 if none was
+// received. [any thread]
 int ws_client_http_status(const ws_client *client);
 
-// The subprotocol agreed on, or NULL. Call it in a callback or while the client does not run in another thread; the text
-// lives until the next on_open.
+// The subprotocol agreed on, or NULL. Call it in a callback or while the client does not run in
+// another thread; the text lives until the next on_open.
 const char *ws_client_subprotocol(const ws_client *client);
 
-// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields that it has.
-// WS_ERR_INVALID_ARG. [any thread]
-ws_status ws_client_stats(const ws_client *client,
-                          ws_stats *out);
+// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields
+// that it has. WS_ERR_INVALID_ARG. [any thread]
+ws_status ws_client_stats(const ws_client *client, ws_stats *out);
 
-// Makes ws_client_run() return and the thread of ws_client_start() end, as soon as the callback that it is in
-// has returned. A stopped client cannot run again; calling it twice does no harm. NULL is a no-op.
-// [any thread, signal handler, callbacks]
+// Makes ws_client_run() return and the thread of ws_client_start() end, as soon as the callback
+// that it is in has returned. A stopped client cannot run again; calling it twice does no harm.
+// NULL is a no-op. [any thread, signal handler, callbacks]
 void ws_client_stop(ws_client *client);
 
-// Stops the client, closes an open connection with 1001 (going away), waits at most close_timeout_ms for
-// the answer, delivers on_close, joins the thread and frees everything. NULL is a no-op. No other thread may be using the
-// handle.
-// WS_ERR_REENTRANT: in a callback, or another thread is inside ws_client_run() or ws_client_poll(); nothing
-// has happened.
+// Stops the client, closes an open connection with 1001 (going away), waits at most
+// close_timeout_ms for the answer, delivers on_close, joins the thread and frees everything. NULL
+// is a no-op. No other thread may be using the handle.
+// WS_ERR_REENTRANT: in a callback, or another thread is inside ws_client_run() or
+// ws_client_poll(); nothing has happened.
 ws_status ws_client_free(ws_client *client);
 
 #ifdef __cplusplus

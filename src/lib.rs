@@ -3,6 +3,21 @@
 
 extern crate alloc;
 
+pub mod client;
+pub mod engine;
+pub mod error;
+pub mod guard;
+pub mod log;
+pub mod net;
 pub mod proto;
+pub mod server;
+pub mod text;
+
+mod capi;
 #[cfg(not(feature = "std"))]
 mod runtime;
+
+/// The types of the C face, for tests that compare their layout with what a C compiler sees.
+pub mod abi {
+    pub use crate::capi::*;
+}

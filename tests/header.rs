@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const CHAPTERS: [&str; 6] = ["status", "log", "types", "request", "server", "client"];
 
 /// Columns. A doc comment that is longer also makes cbindgen break the prototype below it.
-const WIDEST_LINE: usize = 100;
+const WIDEST_LINE: usize = 104;
 
 #[test]
 fn header_is_up_to_date() {

@@ -1,13 +1,27 @@
 //! The C face: every `extern "C"` function and every type that crosses it, one file a noun. The
 //! doc comments here are the text of `include/libws.h`.
-#![allow(unsafe_code, non_camel_case_types, clippy::missing_safety_doc)]
+//!
+//! The functions are unsafe as a whole: each asks of its caller what its text in the header says,
+//! and passes that on to `guard`, which is where raw pointers become Rust values.
+#![allow(
+    unsafe_code,
+    unsafe_op_in_unsafe_fn,
+    non_camel_case_types,
+    clippy::missing_safety_doc
+)]
 
-mod status;
-mod log;
-mod types;
-mod request;
-mod server;
-mod client;
 mod callbacks;
+mod client;
 mod config;
 mod guard;
+mod log;
+mod request;
+mod server;
+mod status;
+mod types;
+
+pub use client::ws_client_config;
+pub use log::ws_log_level;
+pub use server::ws_server_config;
+pub use status::ws_status;
+pub use types::{ws_close_info, ws_kind, ws_message, ws_piece, ws_stats};

@@ -36,7 +36,8 @@ pub unsafe extern "C" fn ws_request_peer(request: *const ws_request) -> *const c
     guard::request(request).map_or(guard::EMPTY, |r| r.peer().as_ptr())
 }
 
-/// The value of the first header of that name (letter case does not matter), without white space around it; NULL if there is none.
+/// The value of the first header of that name (letter case does not matter), without white space
+/// around it; NULL if there is none.
 #[no_mangle]
 pub unsafe extern "C" fn ws_request_header(
     request: *const ws_request,
@@ -56,8 +57,9 @@ pub unsafe extern "C" fn ws_request_subprotocol(request: *const ws_request) -> *
 
 /// Adds a header to the answer, be it the 101, a refusal or a page.
 /// WS_ERR_INVALID_ARG: name is no token, value holds CR, LF or other control characters or is not
-/// ASCII, or the header is one that libws writes itself (Content-Length, Content-Type, Connection, Upgrade,
-/// Transfer-Encoding, Sec-WebSocket-*). WS_ERR_TOO_BIG: more than 8 KiB of headers. WS_ERR_NO_MEMORY.
+/// ASCII, or the header is one that libws writes itself (Content-Length, Content-Type, Connection,
+/// Upgrade, Transfer-Encoding, Sec-WebSocket-*). WS_ERR_TOO_BIG: more than 8 KiB of headers.
+/// WS_ERR_NO_MEMORY.
 #[no_mangle]
 pub unsafe extern "C" fn ws_response_header(
     response: *mut ws_response,
@@ -84,10 +86,10 @@ pub unsafe extern "C" fn ws_response_subprotocol(
     })
 }
 
-/// Sets status, type and body of the answer. In on_upgrade it is used when the upgrade is refused, and the
-/// callback's return value is the status that counts. The last call wins.
-/// http_status: 200 to 599. content_type: NULL for none. body: len bytes, copied; NULL with len 0 is an empty
-/// body. For HEAD the body is measured and left out.
+/// Sets status, type and body of the answer. In on_upgrade it is used when the upgrade is refused,
+/// and the callback's return value is the status that counts. The last call wins. http_status: 200
+/// to 599. content_type: NULL for none. body: len bytes, copied; NULL with len 0 is an empty body.
+/// For HEAD the body is measured and left out.
 /// WS_ERR_INVALID_ARG, WS_ERR_NO_MEMORY.
 #[no_mangle]
 pub unsafe extern "C" fn ws_response_body(

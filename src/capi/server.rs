@@ -9,56 +9,63 @@ use super::guard::{self, Text};
 use super::request::{ws_request, ws_response};
 use super::status::ws_status;
 use super::types::{ws_close_info, ws_conn_id, ws_message, ws_piece, ws_stats};
+use crate::net::conns::ConnId;
 use crate::server::Server;
 
 /// A WebSocket server: listeners, connections, and one or more event loops.
 pub struct ws_server(());
 
-/// Configures a server. Zero-initialise it and set struct_size: every field left zero means the default
-/// in brackets. Strings are copied by ws_server_new(). Grows at the end only; programs compiled against
-/// an older header go on working.
+/// Configures a server. Zero-initialise it and set struct_size: every field left zero means the
+/// default in brackets. Strings are copied by ws_server_new(). Grows at the end only; programs
+/// compiled against an older header go on working.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ws_server_config {
     /// sizeof(ws_server_config).
     pub struct_size: usize,
-    /// Event-loop threads, 1 to 64 [1]. More than one needs ws_server_run() or ws_server_start(); new
-    /// connections go to the thread that has fewest, and callbacks of different
-    /// connections then run at the same time in different threads.
+    /// Event-loop threads, 1 to 64 [1]. More than one needs ws_server_run() or ws_server_start();
+    /// new connections go to the thread that has fewest, and callbacks of different connections
+    /// then run at the same time in different threads.
     pub threads: u32,
-    /// Open connections, 1 to 1000000 [1024]. Upgrades beyond it are refused with 503. Mind the process's limit of open files.
+    /// Open connections, 1 to 1000000 [1024]. Upgrades beyond it are refused with 503. Mind the
+    /// process's limit of open files.
     pub max_connections: u32,
-    /// Bytes of a received message, fragments together [1 MiB; no limit with on_piece]. A larger one fails the
-    /// connection with close code 1009 as soon as its length is announced.
+    /// Bytes of a received message, fragments together [1 MiB; no limit with on_piece]. A larger
+    /// one fails the connection with close code 1009 as soon as its length is announced.
     pub max_message_size: usize,
-    /// Bytes queued for one connection, frame heads included [256 KiB]. A message that would exceed it is refused
-    /// with WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
+    /// Bytes queued for one connection, frame heads included [256 KiB]. A message that would exceed
+    /// it is refused with WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
     pub max_send_queue: usize,
     /// Bytes of an event loop's receive buffer, which all its connections share, 4 KiB to 16 MiB
-    /// [256 KiB]. Memory is used only as far as it gets filled. 64 KiB suits a small board; below 16 KiB costs speed.
+    /// [256 KiB]. Memory is used only as far as it gets filled. 64 KiB suits a small board; below
+    /// 16 KiB costs speed.
     pub receive_buffer_size: usize,
-    /// Milliseconds from accept to the whole HTTP request, and for each further request on a connection [5000].
+    /// Milliseconds from accept to the whole HTTP request, and for each further request on a
+    /// connection [5000].
     pub handshake_timeout_ms: u32,
     /// Milliseconds for the peer to answer our Close frame, and to take what is queued [2000].
     pub close_timeout_ms: u32,
-    /// A Ping is sent after that many milliseconds without a byte from the peer [30000]. WS_NEVER: no pings.
+    /// A Ping is sent after that many milliseconds without a byte from the peer [30000]. WS_NEVER:
+    /// no pings.
     pub ping_interval_ms: u32,
     /// Milliseconds for any byte to arrive after such a Ping, else the connection ends with
     /// WS_ERR_TIMEOUT [10000]. WS_NEVER: wait for ever.
     pub pong_timeout_ms: u32,
     /// The only path where WebSockets are served, such as "/ws"; upgrades elsewhere get 404 [any].
     pub path: *const c_char,
-    /// Subprotocols spoken here, comma-separated, preferred first: "v2.acme,v1.acme" [none]. The first that the client offers is agreed on.
+    /// Subprotocols spoken here, comma-separated, preferred first: "v2.acme,v1.acme" [none]. The
+    /// first that the client offers is agreed on.
     pub subprotocols: *const c_char,
-    /// Web origins allowed to connect, comma-separated: "https://app.example,http://192.0.2.1:8080"; an upgrade
-    /// with another Origin header gets 403; one without the header comes from no browser and passes [any]. A
-    /// server on a desk or in a home should set it: any page in a local browser can reach
-    /// the server, on loopback too.
+    /// Web origins allowed to connect, comma-separated:
+    /// "https://app.example,http://192.0.2.1:8080"; an upgrade with another Origin header gets 403;
+    /// one without the header comes from no browser and passes [any]. A server on a desk or in a
+    /// home should set it: any page in a local browser can reach the server, on loopback too.
     pub allowed_origins: *const c_char,
-    /// Values of the Host header that are served, with or without port, comma-separated; others get 403 [any]. Guards against DNS rebinding.
+    /// Values of the Host header that are served, with or without port, comma-separated; others get
+    /// 403 [any]. Guards against DNS rebinding.
     pub allowed_hosts: *const c_char,
-    /// Decides on an upgrade, after all checks of this configuration. Return 0 to accept, else the HTTP
-    /// status of the refusal, 300 to 599 (ws_response_body() adds a body) [accept].
+    /// Decides on an upgrade, after all checks of this configuration. Return 0 to accept, else the
+    /// HTTP status of the refusal, 300 to 599 (ws_response_body() adds a body) [accept].
     pub on_upgrade: Option<
         unsafe extern "C" fn(
             server: *mut ws_server,
@@ -67,7 +74,8 @@ pub struct ws_server_config {
             user: *mut c_void,
         ) -> c_int,
     >,
-    /// Answers a plain HTTP request on the same port through ws_response_body() [404]. Requests with a body get 413.
+    /// Answers a plain HTTP request on the same port through ws_response_body() [404]. Requests
+    /// with a body get 413.
     pub on_http: Option<
         unsafe extern "C" fn(
             server: *mut ws_server,
@@ -94,8 +102,9 @@ pub struct ws_server_config {
             user: *mut c_void,
         ),
     >,
-    /// Chooses delivery in pieces: messages are handed on as their bytes come, never gathered, so that one
-    /// of any size needs no more memory than the receive buffer. Not together with on_message.
+    /// Chooses delivery in pieces: messages are handed on as their bytes come, never gathered, so
+    /// that one of any size needs no more memory than the receive buffer. Not together with
+    /// on_message.
     pub on_piece: Option<
         unsafe extern "C" fn(
             server: *mut ws_server,
@@ -107,8 +116,8 @@ pub struct ws_server_config {
     /// After WS_ERR_AGAIN: the send queue of conn is at most half full again.
     pub on_writable:
         Option<unsafe extern "C" fn(server: *mut ws_server, conn: ws_conn_id, user: *mut c_void)>,
-    /// A Pong has come, with len (0 to 125) bytes: those of the Ping that it answers, as a rule. The
-    /// pongs to libws's own pings come here too, with len 0.
+    /// A Pong has come, with len (0 to 125) bytes: those of the Ping that it answers, as a rule.
+    /// The pongs to libws's own pings come here too, with len 0.
     pub on_pong: Option<
         unsafe extern "C" fn(
             server: *mut ws_server,
@@ -118,8 +127,8 @@ pub struct ws_server_config {
             user: *mut c_void,
         ),
     >,
-    /// The connection has ended. Called exactly once for every on_open, and last. conn can still be asked for its
-    /// ws_server_conn_user() here, nothing else.
+    /// The connection has ended. Called exactly once for every on_open, and last. conn can still be
+    /// asked for its ws_server_conn_user() here, nothing else.
     pub on_close: Option<
         unsafe extern "C" fn(
             server: *mut ws_server,
@@ -135,8 +144,10 @@ pub struct ws_server_config {
 /// In ping_interval_ms and pong_timeout_ms: never.
 pub const WS_NEVER: u32 = 0xffff_ffff;
 
-/// Makes a server. It listens nowhere yet. config is copied. *out is NULL on error, else free it with ws_server_free().
-/// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll).
+/// Makes a server. It listens nowhere yet. config is copied. *out is NULL on error, else free it
+/// with ws_server_free().
+/// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for
+/// epoll).
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_new(
     config: *const ws_server_config,
@@ -145,40 +156,43 @@ pub unsafe extern "C" fn ws_server_new(
     guard::make(out, || {
         let config = guard::config(config, "ws_server_config")?;
         let callbacks = ServerCallbacks::new(&config);
-        let server = Arc::new(Server::new(config.settings()?, Box::new(callbacks.clone()))?);
+        let server = Arc::new(Server::new(
+            config.settings()?,
+            Box::new(callbacks.clone()),
+        )?);
         callbacks.bind(Arc::as_ptr(&server).cast());
-        Ok(Arc::into_raw(server).cast())
+        Ok(server)
     })
 }
 
-/// Listens at url: "ws://0.0.0.0:9001", "ws://[::]:9001" (IPv6 only), "ws://localhost:0" (port 0: any free one),
-/// "unix:/run/app.sock" (a stale socket file is replaced, and removed by ws_server_free()), or "fd:3" (an
-/// inherited socket that listens already; libws owns it from here on). Without a port: 80. Call it again
-/// for more listeners, before the server runs.
-/// WS_ERR_INVALID_ARG, WS_ERR_UNSUPPORTED (wss), WS_ERR_DNS, WS_ERR_IO (errno: EADDRINUSE, EACCES, ...), WS_ERR_REENTRANT
-/// (it runs already).
+/// Listens at url: "ws://0.0.0.0:9001", "ws://[::]:9001" (IPv6 only), "ws://localhost:0" (port 0:
+/// any free one), "unix:/run/app.sock" (a stale socket file is replaced, and removed by
+/// ws_server_free()), or "fd:3" (an inherited socket that listens already; libws owns it from here
+/// on). Without a port: 80. Call it again for more listeners, before the server runs.
+/// WS_ERR_INVALID_ARG, WS_ERR_UNSUPPORTED (wss), WS_ERR_DNS, WS_ERR_IO (errno: EADDRINUSE, EACCES,
+/// ...), WS_ERR_REENTRANT (it runs already).
 #[no_mangle]
-pub unsafe extern "C" fn ws_server_listen(
-    server: *mut ws_server,
-    url: *const c_char,
-) -> ws_status {
-    guard::server(server, |s| s.listen(Text::required(url, "ws_server_listen: url")?))
+pub unsafe extern "C" fn ws_server_listen(server: *mut ws_server, url: *const c_char) -> ws_status {
+    guard::server(server, |s| {
+        s.listen(Text::required(url, "ws_server_listen: url")?)
+    })
 }
 
 /// The port of the first TCP listener, in host byte order; 0 if there is none. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_port(server: *const ws_server) -> u16 {
-    guard::server_or(server, 0, |s| s.port(0))
+    guard::server_or(server, 0, |s| s.port())
 }
 
-/// The port of listener index, counted from 0 in the order of ws_server_listen(); 0 if there is none or it has no port. [any thread]
+/// The port of listener index, counted from 0 in the order of ws_server_listen(); 0 if there is
+/// none or it has no port. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_listener_port(server: *const ws_server, index: u32) -> u16 {
     guard::server_or(server, 0, |s| s.listener_port(index))
 }
 
-/// Serves in this thread (and config.threads - 1 more) until ws_server_stop(). Then the connections are still
-/// open: ws_server_free() closes them.
+/// Serves in this thread (and config.threads - 1 more) until ws_server_stop(). Then the connections
+/// are still open: ws_server_free() closes them.
 /// WS_OK: stopped. WS_ERR_REENTRANT: in a callback, or it runs already. WS_ERR_IO: a loop or thread
 /// could not be set up.
 #[no_mangle]
@@ -186,53 +200,54 @@ pub unsafe extern "C" fn ws_server_run(server: *mut ws_server) -> ws_status {
     guard::server(server, |s| s.run())
 }
 
-/// Serves in config.threads threads of its own and returns at once; all signals are blocked in them.
-/// ws_server_free() ends them.
+/// Serves in config.threads threads of its own and returns at once; all signals are blocked in
+/// them. ws_server_free() ends them.
 /// WS_ERR_REENTRANT: in a callback, or it runs already. WS_ERR_IO: no thread to be had.
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_start(server: *mut ws_server) -> ws_status {
     guard::server(server, Server::start)
 }
 
-/// One turn of the event loop in this thread: waits at most timeout_ms milliseconds (0: not at all, -1: as
-/// long as it takes) for something to do, and does it.
-/// WS_OK: go on. WS_ERR_CLOSED: ws_server_stop() was called. WS_ERR_REENTRANT: in a callback, or another
-/// thread runs it. WS_ERR_INVALID_ARG: config.threads is not 1, or timeout_ms < -1.
+/// One turn of the event loop in this thread: waits at most timeout_ms milliseconds (0: not at all,
+/// -1: as long as it takes) for something to do, and does it.
+/// WS_OK: go on. WS_ERR_CLOSED: ws_server_stop() was called. WS_ERR_REENTRANT: in a callback, or
+/// another thread runs it. WS_ERR_INVALID_ARG: config.threads is not 1, or timeout_ms < -1.
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_poll(server: *mut ws_server, timeout_ms: c_int) -> ws_status {
     guard::server(server, |s| s.poll(timeout_ms))
 }
 
-/// For a program with its own event loop: an fd that becomes readable whenever ws_server_poll(server, 0)
-/// has something to do, timeouts included. Do not read it or close it. -1 on error. The same for the life
-/// of the server. [any thread]
+/// For a program with its own event loop: an fd that becomes readable whenever
+/// ws_server_poll(server, 0) has something to do, timeouts included. Do not read it or close it. -1
+/// on error. The same for the life of the server. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_fd(server: *const ws_server) -> c_int {
     guard::server_or(server, -1, |s| s.fd())
 }
 
-/// Makes ws_server_run() return and the threads of ws_server_start() end, as soon as the callback that each is in has
-/// returned. A stopped server cannot run again; calling it twice does no harm. NULL is a no-op.
-/// [any thread, signal handler, callbacks]
+/// Makes ws_server_run() return and the threads of ws_server_start() end, as soon as the callback
+/// that each is in has returned. A stopped server cannot run again; calling it twice does no harm.
+/// NULL is a no-op. [any thread, signal handler, callbacks]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_stop(server: *mut ws_server) {
     guard::server_signal(server, Server::stop);
 }
 
-/// Stops the server, closes every connection with 1001 (going away), waits at most close_timeout_ms for
-/// the peers' answers, delivers each on_close, joins the threads and frees everything. NULL is a no-op. No other
-/// thread may be using the handle.
-/// WS_ERR_REENTRANT: in a callback, or another thread is inside ws_server_run() or ws_server_poll();
-/// nothing has happened.
+/// Stops the server, closes every connection with 1001 (going away), waits at most close_timeout_ms
+/// for the peers' answers, delivers each on_close, joins the threads and frees everything. NULL is
+/// a no-op. No other thread may be using the handle.
+/// WS_ERR_REENTRANT: in a callback, or another thread is inside ws_server_run() or
+/// ws_server_poll(); nothing has happened.
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_free(server: *mut ws_server) -> ws_status {
-    guard::free(server, |s: *const Server| Server::close_all(&*s))
+    guard::free(server.cast_const().cast::<Server>(), Server::close_all)
 }
 
-/// Queues a message for conn, in the order of the calls of a thread; never blocks. data: len bytes, copied; NULL with
-/// len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+/// Queues a message for conn, in the order of the calls of a thread; never blocks. data: len bytes,
+/// copied; NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
 /// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called.
-/// WS_ERR_CLOSED, WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue), WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
+/// WS_ERR_CLOSED, WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue), WS_ERR_NO_MEMORY,
+/// WS_ERR_INVALID_ARG. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_send(
     server: *mut ws_server,
@@ -241,13 +256,15 @@ pub unsafe extern "C" fn ws_server_send(
     data: *const c_void,
     len: usize,
 ) -> ws_status {
-    guard::server(server, |s| s.send(conn, guard::kind(kind)?, guard::data(data, len)?))
+    guard::server(server, |s| {
+        s.send(ConnId(conn), guard::kind(kind)?, guard::data(data, len)?)
+    })
 }
 
-/// Queues a message for every open connection; encoded once. A receiver whose queue is full is left out (counted in
-/// ws_stats.messages_dropped; on_writable follows there).
-/// WS_OK: also when nobody is connected. WS_ERR_AGAIN: broadcasts are called faster than the loops take
-/// them; nothing was queued. Else as ws_server_send(). [any thread]
+/// Queues a message for every open connection; encoded once. A receiver whose queue is full is left
+/// out (counted in ws_stats.messages_dropped; on_writable follows there).
+/// WS_OK: also when nobody is connected. WS_ERR_AGAIN: broadcasts are called faster than the loops
+/// take them; nothing was queued. Else as ws_server_send(). [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_broadcast(
     server: *mut ws_server,
@@ -255,7 +272,9 @@ pub unsafe extern "C" fn ws_server_broadcast(
     data: *const c_void,
     len: usize,
 ) -> ws_status {
-    guard::server(server, |s| s.broadcast(None, guard::kind(kind)?, guard::data(data, len)?))
+    guard::server(server, |s| {
+        s.broadcast(None, guard::kind(kind)?, guard::data(data, len)?)
+    })
 }
 
 /// As ws_server_broadcast(), for the connections that subscribe to topic. [any thread]
@@ -273,8 +292,8 @@ pub unsafe extern "C" fn ws_server_publish(
     })
 }
 
-/// From now on conn receives what is published to topic, until it unsubscribes or ends. topic: UTF-8, 1 to 255
-/// bytes, compared byte by byte. Twice is once.
+/// From now on conn receives what is published to topic, until it unsubscribes or ends. topic:
+/// UTF-8, 1 to 255 bytes, compared byte by byte. Twice is once.
 /// WS_ERR_CLOSED, WS_ERR_INVALID_ARG, WS_ERR_NO_MEMORY. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_subscribe(
@@ -282,7 +301,12 @@ pub unsafe extern "C" fn ws_server_subscribe(
     conn: ws_conn_id,
     topic: *const c_char,
 ) -> ws_status {
-    guard::server(server, |s| s.subscribe(conn, Text::required(topic, "ws_server_subscribe: topic")?))
+    guard::server(server, |s| {
+        s.subscribe(
+            ConnId(conn),
+            Text::required(topic, "ws_server_subscribe: topic")?,
+        )
+    })
 }
 
 /// Ends a subscription; WS_OK also when there was none.
@@ -293,11 +317,16 @@ pub unsafe extern "C" fn ws_server_unsubscribe(
     conn: ws_conn_id,
     topic: *const c_char,
 ) -> ws_status {
-    guard::server(server, |s| s.unsubscribe(conn, Text::required(topic, "ws_server_unsubscribe: topic")?))
+    guard::server(server, |s| {
+        s.unsubscribe(
+            ConnId(conn),
+            Text::required(topic, "ws_server_unsubscribe: topic")?,
+        )
+    })
 }
 
-/// Queues a Ping with 0 to 125 bytes of data, copied; the answer comes to on_pong. libws sends its own pings by
-/// ping_interval_ms, so this is for measuring.
+/// Queues a Ping with 0 to 125 bytes of data, copied; the answer comes to on_pong. libws sends its
+/// own pings by ping_interval_ms, so this is for measuring.
 /// WS_ERR_TOO_BIG: over 125 bytes. Else as ws_server_send(). [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_ping(
@@ -306,14 +335,15 @@ pub unsafe extern "C" fn ws_server_ping(
     data: *const c_void,
     len: usize,
 ) -> ws_status {
-    guard::server(server, |s| s.ping(conn, guard::data(data, len)?))
+    guard::server(server, |s| s.ping(ConnId(conn), guard::data(data, len)?))
 }
 
-/// Starts the closing handshake: what is queued goes out first, then a Close frame; nothing more can be sent
-/// or is received. on_close follows when the peer has answered, after close_timeout_ms at the latest.
-/// code: 1000 to 1003, 1007 to 1014, 3000 to 4999 (RFC 6455 section 7.4), or 0 for 1000. reason: UTF-8, at
-/// most 123 bytes, or NULL.
-/// WS_ERR_CLOSED: already closing. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG (reason), WS_ERR_NO_MEMORY. [any thread]
+/// Starts the closing handshake: what is queued goes out first, then a Close frame; nothing more
+/// can be sent or is received. on_close follows when the peer has answered, after close_timeout_ms
+/// at the latest. code: 1000 to 1003, 1007 to 1014, 3000 to 4999 (RFC 6455 section 7.4), or 0 for
+/// 1000. reason: UTF-8, at most 123 bytes, or NULL.
+/// WS_ERR_CLOSED: already closing. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG (reason),
+/// WS_ERR_NO_MEMORY. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_close(
     server: *mut ws_server,
@@ -321,39 +351,42 @@ pub unsafe extern "C" fn ws_server_close(
     code: u16,
     reason: *const c_char,
 ) -> ws_status {
-    guard::server(server, |s| s.close(conn, code, Text::or_empty(reason, "ws_server_close: reason")?))
+    guard::server(server, |s| {
+        s.close(ConnId(conn), code, Text::reason(reason)?)
+    })
 }
 
-/// Stops reading from conn, so that TCP slows the peer down: for a program that cannot keep up. Takes effect
-/// after the current callback; nothing that has come is lost, and pong deadlines rest. Sending goes on.
-/// WS_ERR_CLOSED. [any thread]
+/// Stops reading from conn, so that TCP slows the peer down: for a program that cannot keep up.
+/// Takes effect after the current callback; nothing that has come is lost, and pong deadlines rest.
+/// Sending goes on. WS_ERR_CLOSED. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_pause(server: *mut ws_server, conn: ws_conn_id) -> ws_status {
-    guard::server(server, |s| s.pause(conn, true))
+    guard::server(server, |s| s.pause(ConnId(conn), true))
 }
 
-/// Reads again after ws_server_pause().
-/// WS_ERR_CLOSED. [any thread]
+/// Reads again after ws_server_pause(). WS_ERR_CLOSED. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_resume(server: *mut ws_server, conn: ws_conn_id) -> ws_status {
-    guard::server(server, |s| s.pause(conn, false))
+    guard::server(server, |s| s.pause(ConnId(conn), false))
 }
 
 /// Bytes queued for conn that the kernel has not taken yet; 0 for a stale id. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_buffered(server: *mut ws_server, conn: ws_conn_id) -> usize {
-    guard::server_or(server, 0, |s| s.buffered(conn))
+    guard::server_or(server, 0, |s| s.buffered(ConnId(conn)))
 }
 
-/// Attaches a pointer of the caller's to conn. libws never touches what it points to: free it in on_close.
-/// WS_ERR_CLOSED. [any thread]
+/// Attaches a pointer of the caller's to conn. libws never touches what it points to: free it in
+/// on_close. WS_ERR_CLOSED. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_set_conn_user(
     server: *mut ws_server,
     conn: ws_conn_id,
     conn_user: *mut c_void,
 ) -> ws_status {
-    guard::server(server, |s| s.set_conn_user(conn, conn_user as usize))
+    guard::server(server, |s| {
+        s.set_conn_user(ConnId(conn), conn_user as usize)
+    })
 }
 
 /// The pointer attached to conn; NULL at first and for a stale id. Valid in on_close. [any thread]
@@ -362,12 +395,17 @@ pub unsafe extern "C" fn ws_server_conn_user(
     server: *mut ws_server,
     conn: ws_conn_id,
 ) -> *mut c_void {
-    guard::server_or(server, core::ptr::null_mut(), |s| s.conn_user(conn) as *mut c_void)
+    guard::server_or(server, core::ptr::null_mut(), |s| {
+        s.conn_user(ConnId(conn)) as *mut c_void
+    })
 }
 
-/// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields that it has.
-/// WS_ERR_INVALID_ARG. [any thread]
+/// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields
+/// that it has. WS_ERR_INVALID_ARG. [any thread]
 #[no_mangle]
-pub unsafe extern "C" fn ws_server_stats(server: *const ws_server, out: *mut ws_stats) -> ws_status {
+pub unsafe extern "C" fn ws_server_stats(
+    server: *const ws_server,
+    out: *mut ws_stats,
+) -> ws_status {
     guard::server(server.cast_mut(), |s| guard::fill_stats(out, &s.stats()))
 }

@@ -11,7 +11,8 @@ use crate::error::Status;
 pub enum ws_status {
     /// It worked.
     WS_OK = 0,
-    /// An argument is wrong: a NULL handle, a value out of bounds, a bad URL, a wrong `struct_size`.
+    /// An argument is wrong: a NULL handle, a value out of bounds, a bad URL, a wrong
+    /// `struct_size`.
     WS_ERR_INVALID_ARG = -1,
     /// malloc had nothing left. Nothing was changed or queued.
     WS_ERR_NO_MEMORY = -2,
@@ -43,25 +44,25 @@ pub enum ws_status {
     WS_ERR_PROTOCOL = -15,
 }
 
-/// The version of the library that is loaded, such as "0.1.0"; WS_VERSION is the header's.
-/// [any thread] Never NULL, never freed.
+/// The version of the library that is loaded, such as "0.1.0"; WS_VERSION is the header's. [any
+/// thread] Never NULL, never freed.
 #[no_mangle]
 pub extern "C" fn ws_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// A sentence for a status. Any value is answered, an unknown one too.
-/// [any thread] Never NULL, never freed.
+/// A sentence for a status. Any value is answered, an unknown one too. [any thread] Never NULL,
+/// never freed.
 #[no_mangle]
 pub extern "C" fn ws_strerror(status: c_int) -> *const c_char {
     Status::text_of(status).as_ptr()
 }
 
-/// What failed last in the calling thread, in words, such as
-/// "bind 0.0.0.0:80: Permission denied" or "ws_server_config.path must begin with '/'".
-/// Set by every call that returns a status other than WS_OK and by ws_server_port() and the like
-/// when they have nothing to tell; not cleared by success.
-/// [any thread] Never NULL ("" at first); lives until the thread's next failing call or its end.
+/// What failed last in the calling thread, in words, such as "bind 0.0.0.0:80: Permission denied"
+/// or "ws_server_config.path must begin with '/'". Set by every call that returns a status other
+/// than WS_OK and by ws_server_port() and the like when they have nothing to tell; not cleared by
+/// success. [any thread] Never NULL ("" at first); lives until the thread's next failing call or
+/// its end.
 #[no_mangle]
 pub extern "C" fn ws_last_error() -> *const c_char {
     guard::last_error()

@@ -4,8 +4,8 @@ use core::ffi::{c_char, c_int, c_void};
 
 use super::status::ws_status;
 
-/// A connection of a server: a number, not a pointer. Never 0 and never reused, so that a stale
-/// one is answered with WS_ERR_CLOSED whenever it is used.
+/// A connection of a server: a number, not a pointer. Never 0 and never reused, so that a stale one
+/// is answered with WS_ERR_CLOSED whenever it is used.
 pub type ws_conn_id = u64;
 
 /// What a data message holds (RFC 6455 section 5.6).
@@ -23,8 +23,8 @@ pub enum ws_kind {
 pub struct ws_message {
     /// WS_TEXT or WS_BINARY.
     pub kind: ws_kind,
-    /// The payload, never NULL. A NUL follows the last byte and is not counted in len, so that
-    /// text can be used as a C string (it may hold NULs of its own).
+    /// The payload, never NULL. A NUL follows the last byte and is not counted in len, so that text
+    /// can be used as a C string (it may hold NULs of its own).
     pub data: *const c_void,
     /// Bytes in data: 0 to max_message_size.
     pub len: usize,
@@ -56,8 +56,8 @@ pub struct ws_close_info {
     /// Close), WS_ERR_PROTOCOL (the peer broke the protocol; code says how), WS_ERR_NO_MEMORY. A
     /// client's failed attempt also: WS_ERR_DNS, WS_ERR_TLS, WS_ERR_HANDSHAKE.
     pub status: ws_status,
-    /// The code of the peer's Close frame; 1005 if it held none; 1006 if no Close frame came
-    /// (RFC 6455 section 7.4.1). When libws failed the connection itself: the code it sent.
+    /// The code of the peer's Close frame; 1005 if it held none; 1006 if no Close frame came (RFC
+    /// 6455 section 7.4.1). When libws failed the connection itself: the code it sent.
     pub code: u16,
     /// 1: the peer started the closing handshake or went away; 0: this side did.
     pub by_peer: c_int,
@@ -65,8 +65,8 @@ pub struct ws_close_info {
     pub reason: *const c_char,
 }
 
-/// Numbers since a server or client was made, of all its threads together. Each is exact, but they are not
-/// taken at one instant. Set struct_size, then call ws_server_stats() or ws_client_stats().
+/// Numbers since a server or client was made, of all its threads together. Each is exact, but they
+/// are not taken at one instant. Set struct_size, then call ws_server_stats() or ws_client_stats().
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 pub struct ws_stats {

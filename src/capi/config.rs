@@ -1,0 +1,224 @@
+//! From the config structs of C to those of the core: defaults, bounds, copies.
+
+use alloc::string::String;
+use core::ffi::c_char;
+
+use super::client::ws_client_config;
+use super::guard::Text;
+use super::server::{ws_server_config, WS_NEVER};
+use crate::client;
+use crate::engine::Settings;
+use crate::error::{Error, Status};
+use crate::proto::connection::{Limits, Role};
+use crate::proto::handshake;
+use crate::proto::http::is_field_value;
+use crate::proto::url::ClientUrl;
+use crate::server::{self, SPARE_SLOTS};
+
+const MESSAGE_SIZE: usize = 1024 * 1024;
+const SEND_QUEUE: usize = 256 * 1024;
+const RECEIVE_BUFFER: usize = 256 * 1024;
+const HANDSHAKE_TIMEOUT: u32 = 5000;
+const CONNECT_TIMEOUT: u32 = 10_000;
+const CLOSE_TIMEOUT: u32 = 2000;
+const PING_INTERVAL: u32 = 30_000;
+const PONG_TIMEOUT: u32 = 10_000;
+const CONNECTIONS: u32 = 1024;
+const RECONNECT_MAX: u32 = 60_000;
+
+impl ws_server_config {
+    pub unsafe fn settings(&self) -> Result<server::Config, Error> {
+        let threads = bounded(self.threads, 1, 1, 64, "threads")?;
+        let connections = bounded(
+            self.max_connections,
+            CONNECTIONS,
+            1,
+            1_000_000,
+            "max_connections",
+        )?;
+        if self.on_message.is_some() && self.on_piece.is_some() {
+            return Err(both_deliveries());
+        }
+        let limits = Limits {
+            max_message: message_limit(self.max_message_size, self.on_piece.is_some()),
+            pieces: self.on_piece.is_some(),
+            ping_interval: interval(self.ping_interval_ms),
+            pong_timeout: or(self.pong_timeout_ms, PONG_TIMEOUT),
+            close_timeout: or(self.close_timeout_ms, CLOSE_TIMEOUT),
+        };
+        // SAFETY: texts, as ws_server_new() asks for.
+        let (path, subprotocols, allowed_origins, allowed_hosts) = unsafe {
+            (
+                text(self.path, "path")?,
+                text(self.subprotocols, "subprotocols")?,
+                text(self.allowed_origins, "allowed_origins")?,
+                text(self.allowed_hosts, "allowed_hosts")?,
+            )
+        };
+        if path.as_ref().is_some_and(|p| !is_path(p)) {
+            return Err(Status::InvalidArg.because(format_args!(
+                "path must begin with '/' and hold no '?', '#', white space, control character or non-ASCII"
+            )));
+        }
+        check_subprotocols(subprotocols.as_deref())?;
+        check_list(allowed_origins.as_deref(), "allowed_origins")?;
+        check_list(allowed_hosts.as_deref(), "allowed_hosts")?;
+        Ok(server::Config {
+            threads,
+            max_connections: connections,
+            settings: Settings {
+                role: Role::Server,
+                limits,
+                max_send_queue: send_queue(self.max_send_queue),
+                handshake_timeout: or(self.handshake_timeout_ms, HANDSHAKE_TIMEOUT),
+                receive_buffer: receive_buffer(self.receive_buffer_size)?,
+                slots: connections as usize + SPARE_SLOTS,
+            },
+            path,
+            subprotocols,
+            allowed_origins,
+            allowed_hosts,
+        })
+    }
+}
+
+impl ws_client_config {
+    pub unsafe fn settings(&self) -> Result<client::Config, Error> {
+        if self.on_message.is_some() && self.on_piece.is_some() {
+            return Err(both_deliveries());
+        }
+        // SAFETY: texts, as ws_client_new() asks for.
+        let (url, subprotocols, headers) = unsafe {
+            (
+                Text::required(self.url, "ws_client_config.url")?,
+                text(self.subprotocols, "subprotocols")?,
+                text(self.headers, "headers")?,
+            )
+        };
+        let parsed = ClientUrl::parse(url)
+            .map_err(|why| Status::InvalidArg.because(format_args!("url: {why}")))?;
+        if parsed.secure {
+            let text = format_args!("url: this build has no TLS");
+            return Err(Status::Unsupported.because(text));
+        }
+        check_subprotocols(subprotocols.as_deref())?;
+        if let Some(Err(why)) = headers.as_deref().map(handshake::check_extra_headers) {
+            return Err(Status::InvalidArg.because(format_args!("headers: {why}")));
+        }
+        let limits = Limits {
+            max_message: message_limit(self.max_message_size, self.on_piece.is_some()),
+            pieces: self.on_piece.is_some(),
+            ping_interval: interval(self.ping_interval_ms),
+            pong_timeout: or(self.pong_timeout_ms, PONG_TIMEOUT),
+            close_timeout: or(self.close_timeout_ms, CLOSE_TIMEOUT),
+        };
+        let connect_timeout = or(self.connect_timeout_ms, CONNECT_TIMEOUT);
+        let min = self.reconnect_min_ms;
+        if min == 0 && self.reconnect_max_ms != 0 {
+            let text = format_args!("reconnect_max_ms is set, but not reconnect_min_ms");
+            return Err(Status::InvalidArg.because(text));
+        }
+        if min != 0 && self.reconnect_max_ms != 0 && self.reconnect_max_ms < min {
+            let text = format_args!("reconnect_max_ms is below reconnect_min_ms");
+            return Err(Status::InvalidArg.because(text));
+        }
+        Ok(client::Config {
+            settings: Settings {
+                role: Role::Client,
+                limits,
+                max_send_queue: send_queue(self.max_send_queue),
+                handshake_timeout: connect_timeout,
+                receive_buffer: receive_buffer(self.receive_buffer_size)?,
+                slots: client::SLOTS,
+            },
+            url: parsed,
+            subprotocols,
+            headers,
+            connect_timeout,
+            reconnect: (min != 0).then(|| (min, or(self.reconnect_max_ms, RECONNECT_MAX).max(min))),
+        })
+    }
+}
+
+fn or(value: u32, default: u32) -> u32 {
+    if value == 0 {
+        default
+    } else {
+        value
+    }
+}
+
+fn bounded(value: u32, default: u32, min: u32, max: u32, name: &str) -> Result<u32, Error> {
+    let value = or(value, default);
+    if (min..=max).contains(&value) {
+        return Ok(value);
+    }
+    Err(Status::InvalidArg.because(format_args!("{name} is {value}, not {min} to {max}")))
+}
+
+fn interval(ms: u32) -> Option<u32> {
+    (ms != WS_NEVER).then(|| or(ms, PING_INTERVAL))
+}
+
+fn message_limit(bytes: usize, pieces: bool) -> u64 {
+    match bytes {
+        0 if pieces => u64::MAX,
+        0 => MESSAGE_SIZE as u64,
+        bytes => bytes as u64,
+    }
+}
+
+fn send_queue(bytes: usize) -> usize {
+    if bytes == 0 {
+        SEND_QUEUE
+    } else {
+        bytes
+    }
+}
+
+fn receive_buffer(bytes: usize) -> Result<usize, Error> {
+    match bytes {
+        0 => Ok(RECEIVE_BUFFER),
+        4096..=0x100_0000 => Ok(bytes),
+        _ => Err(Status::InvalidArg.because(format_args!(
+            "receive_buffer_size is {bytes}, not 4 KiB to 16 MiB"
+        ))),
+    }
+}
+
+fn is_path(path: &str) -> bool {
+    let visible = |b: u8| b.is_ascii_graphic() && b != b'?' && b != b'#';
+    path.starts_with('/') && path.bytes().all(visible)
+}
+
+fn both_deliveries() -> Error {
+    Status::InvalidArg.because(format_args!("on_message and on_piece exclude each other"))
+}
+
+fn check_subprotocols(list: Option<&str>) -> Result<(), Error> {
+    match list.map(handshake::check_subprotocols) {
+        Some(Err(why)) => Err(Status::InvalidArg.because(format_args!("subprotocols: {why}"))),
+        _ => Ok(()),
+    }
+}
+
+/// An allow-list can hold nothing that could not stand in a header.
+fn check_list(list: Option<&str>, name: &str) -> Result<(), Error> {
+    match list {
+        Some(list) if list.is_empty() || !is_field_value(list.as_bytes()) => {
+            Err(Status::InvalidArg.because(format_args!(
+                "{name} is empty or holds what no header can hold"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A copy of an optional text.
+unsafe fn text(text: *const c_char, name: &str) -> Result<Option<String>, Error> {
+    // SAFETY: NUL-terminated, as the caller promises.
+    let Some(text) = unsafe { Text::optional(text, name) }? else {
+        return Ok(None);
+    };
+    Ok(Some(server::owned(text)?))
+}

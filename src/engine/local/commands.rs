@@ -1,0 +1,75 @@
+//! What other threads have asked for.
+
+use super::depart::DIRECT;
+use super::Local;
+use crate::engine::conn::Ending;
+use crate::engine::remote::Command;
+use crate::error::Status;
+use crate::net::conns::ConnId;
+use crate::proto::connection::Role;
+
+impl Local {
+    /// Does what other threads have asked for. Calls nobody.
+    pub fn take_commands(&mut self) {
+        let spare = core::mem::take(&mut self.commands);
+        let mut commands = self.remote.take(spare);
+        for command in commands.drain(..) {
+            self.obey(command);
+        }
+        self.commands = commands;
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Send { id, kind, data } => {
+                // It was let in by the limit as it stood then; now it must not be lost.
+                let sent = if data.len() >= DIRECT && self.settings.role == Role::Server {
+                    self.send_direct(id, kind, &data)
+                } else {
+                    self.with_open(id, |connection, io| connection.send(kind, &data, io))
+                };
+                self.obeyed(id, self.settings.frame_len(data.len()), sent);
+                self.stats.messages_sent += u64::from(sent.is_ok());
+            }
+            Command::Ping { id, data } => {
+                let sent = self.with_open(id, |connection, io| connection.ping(&data, io));
+                self.obeyed(id, self.settings.frame_len(data.len()), sent);
+            }
+            Command::Close { id, code, reason } => {
+                let _ = self.close(id, code, &reason);
+            }
+            Command::Pause { id, paused } => {
+                let _ = self.pause(id, paused);
+            }
+            Command::Subscribe { id, topic, on } => {
+                let done = self.subscribe(id, &topic, on);
+                self.obeyed(id, 0, done);
+            }
+            Command::WantRoom { id } => {
+                if let Some(conn) = self.conns.get_mut(id) {
+                    conn.flags.wants_room = true;
+                    self.touch(id);
+                }
+            }
+            Command::Broadcast { topic, frame } => self.broadcast(topic.as_deref(), &frame),
+            Command::Adopt { stream, peer } => {
+                if let Err(status) = self.adopt(stream, *peer) {
+                    let text = Status::text_of(status as i32).to_str().unwrap_or("");
+                    crate::log::error(format_args!("{peer}: not taken in: {text}"));
+                }
+            }
+        }
+    }
+
+    /// Accounts for a command; one that was promised and cannot be kept ends the connection.
+    fn obeyed(&mut self, id: ConnId, bytes: usize, result: Result<(), Status>) {
+        let queued = self.conns.get_mut(id).map_or(0, |conn| {
+            conn.published = conn.queued();
+            conn.published
+        });
+        self.remote.settle(id, bytes, queued);
+        if result == Err(Status::NoMemory) {
+            self.end(id, Ending::NoMemory);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Deadlines, and how connections go.
+
+use super::{note, Local, DRIVER_TIMERS, SPARE_BYTES};
+use crate::engine::conn::{Ending, Phase};
+use crate::net::conns::ConnId;
+use crate::net::sys::poll::Interest;
+use crate::proto::connection::{Connection, Role, Timeout};
+
+impl Local {
+    /// The deadline of a connection has come, or seemed to.
+    pub fn expire(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
+        match &mut conn.phase {
+            Phase::Upgrading(Some(upgrading)) if self.now >= upgrading.until => {
+                self.end(id, Ending::HandshakeTimeout);
+            }
+            Phase::Lingering { until } if self.now >= *until => self.end(id, Ending::Abandoned),
+            Phase::Open(_) => {
+                let mut outcome = Timeout::Nothing;
+                let mut finished = false;
+                let _ = self.with_open(id, |connection, io| {
+                    outcome = connection.timeout(io);
+                    finished = connection.is_finished();
+                    Ok(())
+                });
+                match outcome {
+                    Timeout::Nothing | Timeout::Pinged => {}
+                    Timeout::PongMissing => self.end(id, Ending::PongTimeout),
+                    Timeout::CloseTimedOut if finished => self.end(id, Ending::Clean),
+                    Timeout::CloseTimedOut => self.end(id, Ending::CloseTimeout),
+                }
+            }
+            _ => {}
+        }
+        self.rearm(id);
+    }
+
+    /// Sets the timer to what the connection waits for.
+    pub(super) fn rearm(&mut self, id: ConnId) {
+        let at = self.conns.get(id).and_then(|conn| match &conn.phase {
+            _ if conn.ending.is_some() => None,
+            Phase::Upgrading(upgrading) => upgrading.as_ref().map(|u| u.until),
+            Phase::Open(connection) => connection.deadline(&self.settings.limits),
+            Phase::Lingering { until } => Some(*until),
+        });
+        let at = at.map(|at| coarse(at, self.now));
+        self.timers.set(DRIVER_TIMERS + id.slot(), at);
+    }
+
+    /// Decides the fate of a connection; the first word counts. It is told at the end of the turn.
+    pub fn end(&mut self, id: ConnId, ending: Ending) {
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
+        if conn.ending.is_some() && !matches!(conn.phase, Phase::Lingering { .. }) {
+            return;
+        }
+        if matches!(conn.phase, Phase::Lingering { .. }) {
+            // The application knows already: nothing is left to tell.
+            return self.discard(id);
+        }
+        conn.ending = Some(ending);
+        self.timers.set(DRIVER_TIMERS + id.slot(), None);
+        self.remote.closing(id);
+        note(&mut self.lists.ended, id);
+    }
+
+    /// What the application is to be told of a connection whose fate is decided: whether it was
+    /// open, and why it ended.
+    pub fn verdict(&mut self, id: ConnId) -> Option<(bool, Ending)> {
+        let conn = self.conns.get_mut(id)?;
+        let ending = conn.ending?;
+        let opened = conn.flags.opened;
+        // A refusal was counted when it was queued.
+        let answered = conn.flags.last_words;
+        let topics = conn.extra.as_mut().map(|e| core::mem::take(&mut e.topics));
+        for topic in topics.unwrap_or_default() {
+            self.topics.remove(&topic, id);
+        }
+        if opened {
+            self.stats.connections_open -= 1;
+        } else if ending != Ending::Clean && !answered && self.settings.role == Role::Server {
+            self.stats.handshakes_failed += 1;
+        }
+        self.stats.protocol_errors += u64::from(matches!(ending, Ending::Violation(_)));
+        self.stats.timeouts += u64::from(ending.is_timeout());
+        Some((opened, ending))
+    }
+
+    /// Starts the closing handshake on every open connection and drops those not open yet.
+    pub fn close_every(&mut self, code: u16) {
+        for slot in 0..self.conns.slots() {
+            let Some(id) = self.conns.id_at(slot) else {
+                continue;
+            };
+            let unopened = self.conns.get(id).is_some_and(|c| !c.flags.opened);
+            if unopened {
+                self.end(id, Ending::Abandoned);
+            } else {
+                let _ = self.pause(id, false);
+                let _ = self.close(id, code, "");
+            }
+        }
+    }
+
+    /// Ends what is left.
+    pub fn end_every(&mut self) {
+        for slot in 0..self.conns.slots() {
+            if let Some(id) = self.conns.id_at(slot) {
+                self.end(id, Ending::CloseTimeout);
+            }
+        }
+    }
+
+    /// No connection is left that the application has not been told the end of.
+    pub fn has_no_websockets(&self) -> bool {
+        self.stats.connections_open == 0
+    }
+
+    /// Looks at an ended connection's WebSocket, to tell what was agreed on at its end.
+    pub fn connection(&mut self, id: ConnId) -> Option<&mut Connection> {
+        match &mut self.conns.get_mut(id)?.phase {
+            Phase::Open(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// The application has been told. Closes the stream, or lingers where the peer should still
+    /// be able to read our last words.
+    pub fn dispose(&mut self, id: ConnId) {
+        self.remote.closed(id);
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
+        let linger = match conn.ending {
+            Some(Ending::Violation(_) | Ending::NoMemory) => conn.flags.opened,
+            Some(Ending::Clean) => !conn.flags.opened,
+            _ => false,
+        };
+        let until = self.now + u64::from(self.settings.limits.close_timeout);
+        if !linger {
+            return self.discard(id);
+        }
+        conn.phase = Phase::Lingering { until };
+        conn.extra = None;
+        conn.flags.paused = false;
+        conn.flags.draining = false;
+        let (fd, blocked) = (conn.stream.fd(), conn.flags.watching);
+        let Some(id) = self.conns.renew(id) else {
+            return self.discard(id);
+        };
+        let interest = if blocked {
+            Interest::EdgeBoth
+        } else {
+            Interest::Edge
+        };
+        if self.remote.epoll().modify(fd, id.0, interest).is_err() {
+            return self.discard(id);
+        }
+        // The timer is set in spite of `ending`, which keeps everything else away.
+        let at = Some(coarse(until, self.now));
+        self.timers.set(DRIVER_TIMERS + id.slot(), at);
+        self.flush(id);
+    }
+
+    /// Forgets a connection and closes its stream.
+    pub fn discard(&mut self, id: ConnId) {
+        self.timers.set(DRIVER_TIMERS + id.slot(), None);
+        if let Some(mut conn) = self.conns.remove(id) {
+            if let Some(mut outbox) = conn.outbox.take() {
+                outbox.reset(SPARE_BYTES);
+                self.give_back(id, Some(outbox));
+            }
+        }
+        self.remote.set_load(self.conns.count() as u32);
+    }
+}
+
+/// Rounds a deadline up, the farther the coarser, so that many connections share a wake-up.
+fn coarse(at: u64, now: u64) -> u64 {
+    let step = match at.saturating_sub(now) {
+        0..=999 => 1,
+        1000..=9999 => 100,
+        _ => 1000,
+    };
+    at.div_ceil(step) * step
+}

@@ -1,0 +1,333 @@
+//! The event loop that server and client share: one thread, one epoll, many connections.
+//!
+//! [`Engine::turn`] asks epoll, reads, lets the protocol core look at the bytes, tells the
+//! [`Driver`] what came, and writes what was queued. State is in [`local::Local`], which only the
+//! loop's thread can open, and never over a call of the driver: so the application may call back
+//! in. Other threads go through [`remote::Remote`].
+//!
+//! Not here: listeners, HTTP, what an upgrade must look like, reconnecting. That is the driver's.
+
+pub mod conn;
+pub mod local;
+pub mod remote;
+pub mod stats;
+pub mod topics;
+mod turn;
+
+pub use turn::DRIVER_TOKENS;
+use turn::{ALARM, WAKE};
+
+use crate::error::{Error, Status};
+use crate::net::conns::ConnId;
+use crate::net::sys::poll::{Interest, Timer};
+use crate::net::sys::socket::Addr;
+use crate::net::sys::thread::{Claim, Mutex, ThreadCell};
+use crate::proto::connection::{Limits, Role};
+use crate::proto::frame::Kind;
+use crate::proto::http::HttpError;
+use crate::proto::outbox::Shared;
+use crate::text::Line;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use conn::Ending;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, Ordering};
+use local::Local;
+use remote::{Command, Remote};
+use stats::{Published, Stats};
+
+/// What an event loop is made with. Times are in milliseconds, sizes in bytes.
+#[derive(Clone, Copy)]
+pub struct Settings {
+    pub role: Role,
+    pub limits: Limits,
+    pub max_send_queue: usize,
+    pub handshake_timeout: u32,
+    pub receive_buffer: usize,
+    /// Connections in any phase.
+    pub slots: usize,
+}
+
+impl Settings {
+    /// Bytes of a frame with `len` bytes of payload as this role sends it.
+    pub fn frame_len(&self, len: usize) -> usize {
+        let head = match len {
+            0..=125 => 2,
+            126..=0xffff => 4,
+            _ => 10,
+        };
+        let mask = match self.role {
+            Role::Server => 0,
+            Role::Client => 4,
+        };
+        len.saturating_add(head + mask)
+    }
+
+    /// How long the kernel may wait for an acknowledgement before it gives a connection up: no
+    /// longer than our own pings would take to find out. 0: the kernel's default.
+    pub fn user_timeout(&self) -> c_int {
+        let limits = &self.limits;
+        let sum = limits
+            .ping_interval
+            .map(|i| i.saturating_add(limits.pong_timeout));
+        sum.map_or(0, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX))
+    }
+}
+
+/// What the application receives of a stretch of a message.
+pub struct Piece<'a> {
+    pub kind: Kind,
+    pub data: &'a [u8],
+    pub offset: u64,
+    pub last: bool,
+}
+
+/// How a connection ended, for the application.
+pub struct CloseInfo {
+    pub status: Status,
+    pub code: u16,
+    pub by_peer: bool,
+    /// At most 123 bytes from the peer, or words of ours.
+    pub reason: Line<128>,
+}
+
+/// What follows a head that the driver has dealt with.
+pub enum After {
+    /// The connection is open; frames follow.
+    Opened,
+    /// An interim answer: the real one is to come by this time.
+    Interim { until: u64 },
+    /// A response is queued; another request may follow.
+    Next,
+    /// A response is queued; then the connection ends.
+    Last,
+    /// The connection is to end at once.
+    Drop(Ending),
+}
+
+/// What a server or a client makes of the loop's events. Every method may call the engine.
+pub trait Driver: Send + Sync {
+    /// An epoll token or a timer of the driver's own.
+    fn ready(&self, _engine: &Engine, _token: u64) {}
+    fn timer(&self, _engine: &Engine, _key: u32) {}
+    /// Other threads have asked for something: a client's close before it is open.
+    fn woken(&self, _engine: &Engine) {}
+    /// TCP is established.
+    fn connected(&self, _engine: &Engine, _id: ConnId) {}
+    fn head(&self, engine: &Engine, id: ConnId, peer: &Addr, head: Vec<u8>) -> After;
+    fn bad_head(&self, engine: &Engine, id: ConnId, peer: &Addr, error: HttpError) -> After;
+    /// A connection that was never open has ended.
+    fn broken(&self, engine: &Engine, id: ConnId, ending: Ending);
+    /// `data` ends with a NUL that does not count.
+    fn message(&self, engine: &Engine, id: ConnId, kind: Kind, data: &[u8]);
+    fn piece(&self, engine: &Engine, id: ConnId, piece: &Piece<'_>);
+    fn pong(&self, engine: &Engine, id: ConnId, data: &[u8]);
+    fn writable(&self, engine: &Engine, id: ConnId);
+    fn closed(&self, engine: &Engine, id: ConnId, info: &CloseInfo);
+    /// A slot has become free.
+    fn freed(&self, _engine: &Engine) {}
+}
+
+pub struct Engine {
+    index: u8,
+    settings: Settings,
+    remote: Arc<Remote>,
+    local: ThreadCell<Local>,
+    published: Published,
+    /// For a foreign event loop: makes the epoll fd readable when a deadline comes.
+    alarm: Mutex<Option<Timer>>,
+    has_alarm: AtomicBool,
+}
+
+impl Engine {
+    /// `index` distinguishes the loops of a server.
+    pub fn new(index: u8, settings: Settings) -> Result<Engine, Error> {
+        let io = |errno| Error::io(errno, format_args!("epoll"));
+        let remote = Arc::new(Remote::new().map_err(io)?);
+        remote
+            .epoll()
+            .add(remote.event().raw(), WAKE, Interest::Level)
+            .map_err(io)?;
+        Ok(Engine {
+            index,
+            settings,
+            local: ThreadCell::new(Local::new(settings, remote.clone(), index)),
+            remote,
+            published: Published::default(),
+            alarm: Mutex::new(None),
+            has_alarm: AtomicBool::new(false),
+        })
+    }
+
+    pub fn index(&self) -> u8 {
+        self.index
+    }
+
+    pub fn remote(&self) -> &Arc<Remote> {
+        &self.remote
+    }
+
+    /// Adds the numbers of this loop.
+    pub fn add_stats(&self, sum: &mut Stats) {
+        // The loop's own thread sees its numbers as they are.
+        if let Some(stats) = self.with(|l| l.stats) {
+            self.published.store(&stats);
+        }
+        self.published.add_to(sum);
+    }
+
+    /// The epoll fd, for a foreign loop to watch.
+    pub fn fd(&self) -> Result<c_int, Error> {
+        let mut alarm = self.alarm.lock();
+        if alarm.is_none() {
+            let io = |errno| Error::io(errno, format_args!("timerfd"));
+            let timer = Timer::new().map_err(io)?;
+            self.remote
+                .epoll()
+                .add(timer.raw(), ALARM, Interest::Level)
+                .map_err(io)?;
+            // The first poll finds out what is due.
+            timer.set(Some(1));
+            *alarm = Some(timer);
+            self.has_alarm.store(true, Ordering::Release);
+        }
+        Ok(self.remote.epoll().raw())
+    }
+
+    /// Makes the calling thread the loop's. None: it has one.
+    pub fn claim(&self) -> Option<Claim<'_, Local>> {
+        self.local.claim()
+    }
+
+    /// The calling thread runs this loop: it is in a callback.
+    pub fn is_mine(&self) -> bool {
+        self.local.is_mine()
+    }
+
+    /// Some thread runs this loop.
+    pub fn is_running(&self) -> bool {
+        self.local.is_claimed()
+    }
+
+    /// Opens the loop's state; None when another thread runs the loop.
+    pub fn with<R>(&self, body: impl FnOnce(&mut Local) -> R) -> Option<R> {
+        self.local.with(body)
+    }
+
+    // ---- sending, from any thread ----
+
+    pub fn send(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
+        if let Some(result) = self.as_owner(|l| l.send(id, kind, data)) {
+            return result;
+        }
+        if kind == Kind::Text && core::str::from_utf8(data).is_err() {
+            return Err(Status::Utf8);
+        }
+        let need = self.settings.frame_len(data.len());
+        let limit = self.settings.max_send_queue;
+        if need > limit {
+            return self
+                .remote
+                .buffered(id)
+                .ok_or(Status::Closed)
+                .and(Err(Status::TooBig));
+        }
+        let command = Command::Send {
+            id,
+            kind,
+            data: copied(data)?,
+        };
+        self.remote.push_to(id, need, limit, command)
+    }
+
+    pub fn ping(&self, id: ConnId, data: &[u8]) -> Result<(), Status> {
+        if data.len() > 125 {
+            return Err(Status::TooBig);
+        }
+        if let Some(result) = self.as_owner(|l| l.ping(id, data)) {
+            return result;
+        }
+        let command = Command::Ping {
+            id,
+            data: copied(data)?,
+        };
+        let need = self.settings.frame_len(data.len());
+        self.remote
+            .push_to(id, need, self.settings.max_send_queue, command)
+    }
+
+    /// `code` and `reason` have been checked.
+    pub fn close(&self, id: ConnId, code: u16, reason: &str) -> Result<(), Status> {
+        if let Some(result) = self.as_owner(|l| l.close(id, code, reason)) {
+            return result;
+        }
+        let command = Command::Close {
+            id,
+            code,
+            reason: topics::boxed(reason)?,
+        };
+        self.remote.push_to(id, 0, 0, command)?;
+        self.remote.closing(id);
+        Ok(())
+    }
+
+    pub fn pause(&self, id: ConnId, paused: bool) -> Result<(), Status> {
+        match self.as_owner(|l| l.pause(id, paused)) {
+            Some(result) => result,
+            None => self.remote.push_to(id, 0, 0, Command::Pause { id, paused }),
+        }
+    }
+
+    pub fn subscribe(&self, id: ConnId, topic: &str, on: bool) -> Result<(), Status> {
+        if let Some(result) = self.as_owner(|l| l.subscribe(id, topic, on)) {
+            return result;
+        }
+        let command = Command::Subscribe {
+            id,
+            topic: topics::boxed(topic)?,
+            on,
+        };
+        self.remote.push_to(id, 0, 0, command)
+    }
+
+    /// There is room for another broadcast.
+    pub fn can_broadcast(&self, bytes: usize) -> bool {
+        self.is_mine()
+            || self
+                .remote
+                .can_broadcast(bytes, self.settings.max_send_queue)
+    }
+
+    pub fn broadcast(&self, topic: Option<&str>, frame: &Shared) -> Result<(), Status> {
+        if let Some(()) = self.as_owner(|l| l.broadcast(topic, frame)) {
+            return Ok(());
+        }
+        let topic = topic.map(topics::boxed).transpose()?;
+        self.remote.push_broadcast(topic, frame.clone())
+    }
+
+    pub fn buffered(&self, id: ConnId) -> usize {
+        let own = self.as_owner(|l| l.buffered(id));
+        own.unwrap_or_else(|| self.remote.buffered(id)).unwrap_or(0)
+    }
+
+    /// Runs `body` if the calling thread is the loop's, after what other threads asked for
+    /// before: so the order of sends is the order of the calls.
+    fn as_owner<R>(&self, body: impl FnOnce(&mut Local) -> R) -> Option<R> {
+        self.with(|l| {
+            if self.remote.has_commands() {
+                l.take_commands();
+            }
+            body(l)
+        })
+    }
+}
+
+fn copied(data: &[u8]) -> Result<Box<[u8]>, Status> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(data.len())
+        .map_err(|_| Status::NoMemory)?;
+    copy.extend_from_slice(data);
+    Ok(copy.into_boxed_slice())
+}

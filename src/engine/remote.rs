@@ -1,0 +1,281 @@
+//! What threads other than the loop's own may touch: the inbox of commands, and a mirror of each
+//! connection that says whether it can take them. One lock guards both; the loop's own sends do
+//! not come here.
+
+use crate::error::Status;
+use crate::net::conns::ConnId;
+use crate::net::stream::Stream;
+use crate::net::sys::poll::{Epoll, Event};
+use crate::net::sys::socket::Addr;
+use crate::net::sys::thread::Mutex;
+use crate::net::sys::Errno;
+use crate::proto::frame::Kind;
+use crate::proto::outbox::Shared;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+pub struct Remote {
+    epoll: Epoll,
+    wake: Event,
+    stop: AtomicBool,
+    /// Something lies in the inbox.
+    waiting: AtomicBool,
+    /// Connections in the loop, for choosing the least loaded one.
+    load: AtomicU32,
+    inbox: Mutex<Inbox>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    commands: Vec<Command>,
+    mirrors: Vec<Mirror>,
+    /// Bytes of broadcasts among the commands.
+    broadcast: usize,
+}
+
+/// What another thread asks of the loop.
+pub enum Command {
+    Send {
+        id: ConnId,
+        kind: Kind,
+        data: Box<[u8]>,
+    },
+    Ping {
+        id: ConnId,
+        data: Box<[u8]>,
+    },
+    Close {
+        id: ConnId,
+        code: u16,
+        reason: Box<str>,
+    },
+    Pause {
+        id: ConnId,
+        paused: bool,
+    },
+    Subscribe {
+        id: ConnId,
+        topic: Box<str>,
+        on: bool,
+    },
+    /// A send was refused for want of room: on_writable is owed.
+    WantRoom {
+        id: ConnId,
+    },
+    Broadcast {
+        topic: Option<Box<str>>,
+        frame: Shared,
+    },
+    /// A connection that another loop has accepted.
+    Adopt {
+        stream: Stream,
+        peer: Box<Addr>,
+    },
+}
+
+/// The part of a connection that other threads may know, kept by slot.
+#[derive(Clone, Copy)]
+struct Mirror {
+    id: ConnId,
+    user: usize,
+    /// Bytes in commands that the loop has not taken yet.
+    pending: usize,
+    /// Bytes in the outbox when the loop last told.
+    queued: usize,
+    /// Messages can be sent.
+    open: bool,
+}
+
+const VACANT: Mirror = Mirror {
+    id: ConnId(0),
+    user: 0,
+    pending: 0,
+    queued: 0,
+    open: false,
+};
+
+impl Remote {
+    pub fn new() -> Result<Remote, Errno> {
+        Ok(Remote {
+            epoll: Epoll::new()?,
+            wake: Event::new()?,
+            stop: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            load: AtomicU32::new(0),
+            inbox: Mutex::new(Inbox::default()),
+        })
+    }
+
+    pub fn epoll(&self) -> &Epoll {
+        &self.epoll
+    }
+
+    /// The eventfd that is readable after `wake`.
+    pub fn event(&self) -> &Event {
+        &self.wake
+    }
+
+    /// Makes the loop turn. Async-signal-safe.
+    pub fn wake(&self) {
+        self.wake.signal();
+    }
+
+    /// Async-signal-safe.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Lets the loop turn again after a stop: to close what is open.
+    pub fn unstop(&self) {
+        self.stop.store(false, Ordering::Release);
+    }
+
+    pub fn load(&self) -> u32 {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    pub fn set_load(&self, connections: u32) {
+        self.load.store(connections, Ordering::Relaxed);
+    }
+
+    /// There are commands to take.
+    pub fn has_commands(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Takes all commands, leaving `empty` (an empty vector with capacity) in their place.
+    pub fn take(&self, empty: Vec<Command>) -> Vec<Command> {
+        let mut inbox = self.inbox.lock();
+        self.waiting.store(false, Ordering::Release);
+        inbox.broadcast = 0;
+        core::mem::replace(&mut inbox.commands, empty)
+    }
+
+    /// Queues a command that needs no room.
+    pub fn push(&self, command: Command) -> Result<(), Status> {
+        let mut inbox = self.inbox.lock();
+        self.post(&mut inbox, command)
+    }
+
+    /// Queues a command for a connection if it is open; `bytes` count against `limit`.
+    pub fn push_to(
+        &self,
+        id: ConnId,
+        bytes: usize,
+        limit: usize,
+        command: Command,
+    ) -> Result<(), Status> {
+        let mut inbox = self.inbox.lock();
+        let mirror = inbox.mirror(id).filter(|m| m.open).ok_or(Status::Closed)?;
+        let full = bytes > 0 && mirror.pending + mirror.queued + bytes > limit;
+        if full {
+            self.post(&mut inbox, Command::WantRoom { id })?;
+            return Err(Status::Again);
+        }
+        self.post(&mut inbox, command)?;
+        if let Some(mirror) = inbox.mirror(id) {
+            mirror.pending += bytes;
+        }
+        Ok(())
+    }
+
+    /// The broadcasts that wait, and one more of `bytes`, stay within `limit`.
+    pub fn can_broadcast(&self, bytes: usize, limit: usize) -> bool {
+        let waiting = self.inbox.lock().broadcast;
+        waiting == 0 || waiting + bytes <= limit
+    }
+
+    /// Queues a broadcast.
+    pub fn push_broadcast(&self, topic: Option<Box<str>>, frame: Shared) -> Result<(), Status> {
+        let mut inbox = self.inbox.lock();
+        let bytes = frame.len();
+        self.post(&mut inbox, Command::Broadcast { topic, frame })?;
+        inbox.broadcast += bytes;
+        Ok(())
+    }
+
+    fn post(&self, inbox: &mut Inbox, command: Command) -> Result<(), Status> {
+        inbox
+            .commands
+            .try_reserve(1)
+            .map_err(|_| Status::NoMemory)?;
+        inbox.commands.push(command);
+        // Only the first command has to wake the loop: it takes all.
+        if !self.waiting.swap(true, Ordering::AcqRel) {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Makes a connection known to other threads.
+    pub fn opened(&self, id: ConnId) -> Result<(), Status> {
+        let mut inbox = self.inbox.lock();
+        let slot = id.slot() as usize;
+        let more = (slot + 1).saturating_sub(inbox.mirrors.len());
+        inbox
+            .mirrors
+            .try_reserve(more)
+            .map_err(|_| Status::NoMemory)?;
+        let len = inbox.mirrors.len() + more;
+        inbox.mirrors.resize(len, VACANT);
+        inbox.mirrors[slot] = Mirror {
+            id,
+            open: true,
+            ..VACANT
+        };
+        Ok(())
+    }
+
+    /// Nothing more can be sent on a connection.
+    pub fn closing(&self, id: ConnId) {
+        if let Some(mirror) = self.inbox.lock().mirror(id) {
+            mirror.open = false;
+        }
+    }
+
+    /// The id is stale from now on.
+    pub fn closed(&self, id: ConnId) {
+        if let Some(mirror) = self.inbox.lock().mirror(id) {
+            *mirror = VACANT;
+        }
+    }
+
+    /// The loop has taken `taken` bytes of commands, and its outbox now holds `queued`.
+    pub fn settle(&self, id: ConnId, taken: usize, queued: usize) {
+        if let Some(mirror) = self.inbox.lock().mirror(id) {
+            mirror.pending = mirror.pending.saturating_sub(taken);
+            mirror.queued = queued;
+        }
+    }
+
+    /// Bytes that wait to be sent, as known here; None for a stale id.
+    pub fn buffered(&self, id: ConnId) -> Option<usize> {
+        self.inbox.lock().mirror(id).map(|m| m.pending + m.queued)
+    }
+
+    pub fn user(&self, id: ConnId) -> Option<usize> {
+        self.inbox.lock().mirror(id).map(|m| m.user)
+    }
+
+    pub fn set_user(&self, id: ConnId, user: usize) -> Result<(), Status> {
+        let mut inbox = self.inbox.lock();
+        inbox
+            .mirror(id)
+            .map(|m| m.user = user)
+            .ok_or(Status::Closed)
+    }
+}
+
+impl Inbox {
+    fn mirror(&mut self, id: ConnId) -> Option<&mut Mirror> {
+        self.mirrors
+            .get_mut(id.slot() as usize)
+            .filter(|m| m.id == id)
+    }
+}

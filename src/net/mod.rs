@@ -1,0 +1,8 @@
+//! Sockets, epoll, timers, threads: all that asks the kernel. No protocol here.
+
+pub mod conns;
+pub mod random;
+pub mod resolve;
+pub mod stream;
+pub mod sys;
+pub mod timers;

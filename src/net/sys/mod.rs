@@ -1,0 +1,124 @@
+//! Thin safe wrappers over libc: the only place below the C face with `unsafe`.
+//! No policy: what to do about an error is the caller's business.
+#![allow(unsafe_code)]
+
+pub mod memory;
+pub mod poll;
+pub mod socket;
+pub mod thread;
+
+use core::ffi::{c_int, CStr};
+use core::fmt;
+
+/// What errno said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub c_int);
+
+impl Errno {
+    /// The value that the last failed call of this thread left behind.
+    pub fn last() -> Errno {
+        // SAFETY: always valid to call; the pointer is this thread's errno.
+        Errno(unsafe { *libc::__errno_location() })
+    }
+
+    /// Sets this thread's errno, for a C caller to read.
+    pub fn set(self) {
+        // SAFETY: as above.
+        unsafe { *libc::__errno_location() = self.0 }
+    }
+
+    /// Nothing to read or no room to write now.
+    pub fn would_block(self) -> bool {
+        self.0 == libc::EAGAIN || self.0 == libc::EWOULDBLOCK
+    }
+
+    /// The process or the machine is out of descriptors or kernel memory; it passes.
+    pub fn is_shortage(self) -> bool {
+        matches!(
+            self.0,
+            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM
+        )
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0u8; 96];
+        // SAFETY: the buffer is writable for its length; the XSI strerror_r ends it with a NUL.
+        unsafe { libc::strerror_r(self.0, text.as_mut_ptr().cast(), text.len() - 1) };
+        let text = CStr::from_bytes_until_nul(&text).map_or("", |t| t.to_str().unwrap_or(""));
+        f.write_str(text)
+    }
+}
+
+/// The result of a call that answers -1 on failure.
+fn check(answer: c_int) -> Result<c_int, Errno> {
+    if answer < 0 {
+        Err(Errno::last())
+    } else {
+        Ok(answer)
+    }
+}
+
+/// A file descriptor that is closed when dropped.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fd(c_int);
+
+impl Fd {
+    /// Takes ownership of a descriptor that this process holds and nobody else closes.
+    pub fn owning(raw: c_int) -> Fd {
+        Fd(raw)
+    }
+
+    pub fn raw(&self) -> c_int {
+        self.0
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours. EINTR must not be retried on Linux: it is closed already.
+        unsafe { libc::close(self.0) };
+    }
+}
+
+/// Milliseconds of CLOCK_MONOTONIC: never goes back, does not follow the wall clock.
+pub fn monotonic_ms() -> u64 {
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: t is a valid place for the answer; CLOCK_MONOTONIC always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut t) };
+    (t.tv_sec as u64) * 1000 + (t.tv_nsec as u64) / 1_000_000
+}
+
+/// Fills `into` from the kernel's random generator, waiting for it only right after boot.
+pub fn random_bytes(into: &mut [u8]) -> Result<(), Errno> {
+    let mut filled = 0;
+    while let Some(rest) = into.get_mut(filled..).filter(|r| !r.is_empty()) {
+        // SAFETY: rest is writable for its length.
+        let n = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        match n {
+            n if n > 0 => filled += n as usize,
+            _ if Errno::last().0 == libc::EINTR => {}
+            _ => return Err(Errno::last()),
+        }
+    }
+    Ok(())
+}
+
+/// There is a socket at that path, not followed if it is a link.
+pub fn is_socket(path: &CStr) -> bool {
+    // SAFETY: path is a C string, info a place for the answer.
+    unsafe {
+        let mut info: libc::stat = core::mem::zeroed();
+        libc::lstat(path.as_ptr(), &mut info) == 0 && info.st_mode & libc::S_IFMT == libc::S_IFSOCK
+    }
+}
+
+/// Removes a file; a missing one is no error worth telling.
+pub fn unlink(path: &CStr) {
+    // SAFETY: path is a C string.
+    unsafe { libc::unlink(path.as_ptr()) };
+}

@@ -1,0 +1,181 @@
+//! epoll, eventfd and timerfd.
+
+use super::{check, Errno, Fd};
+use core::ffi::c_int;
+
+/// Readiness that epoll reports.
+#[derive(Clone, Copy)]
+pub struct Ready {
+    pub token: u64,
+    flags: u32,
+}
+
+impl Ready {
+    pub const NONE: Ready = Ready { token: 0, flags: 0 };
+
+    pub fn readable(self) -> bool {
+        self.flags & (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32
+            != 0
+    }
+
+    pub fn writable(self) -> bool {
+        self.flags & (libc::EPOLLOUT | libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0
+    }
+
+    /// The peer has ended its side or the connection broke: read to the end.
+    pub fn hung_up(self) -> bool {
+        self.flags & (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0
+    }
+}
+
+/// What to watch a descriptor for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Readable, told again until it is read empty.
+    Level,
+    /// Readable, told once for each arrival.
+    Edge,
+    /// Readable and writable, told once for each change.
+    EdgeBoth,
+    /// Nothing for now.
+    Nothing,
+}
+
+impl Interest {
+    fn flags(self) -> u32 {
+        let flags = match self {
+            Interest::Level => libc::EPOLLIN,
+            Interest::Edge => libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLET,
+            Interest::EdgeBoth => libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLOUT | libc::EPOLLET,
+            Interest::Nothing => 0,
+        };
+        flags as u32
+    }
+}
+
+pub struct Epoll(Fd);
+
+impl Epoll {
+    pub fn new() -> Result<Epoll, Errno> {
+        // SAFETY: no pointers are passed.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        Ok(Epoll(Fd::owning(fd)))
+    }
+
+    pub fn raw(&self) -> c_int {
+        self.0.raw()
+    }
+
+    pub fn add(&self, fd: c_int, token: u64, interest: Interest) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_ADD, fd, token, interest)
+    }
+
+    pub fn modify(&self, fd: c_int, token: u64, interest: Interest) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_MOD, fd, token, interest)
+    }
+
+    fn control(&self, op: c_int, fd: c_int, token: u64, interest: Interest) -> Result<(), Errno> {
+        let mut event = libc::epoll_event {
+            events: interest.flags(),
+            u64: token,
+        };
+        // SAFETY: event is valid for the call; the kernel checks the descriptors.
+        check(unsafe { libc::epoll_ctl(self.raw(), op, fd, &mut event) }).map(|_| ())
+    }
+
+    /// Waits up to `timeout` ms (-1: for ever) and fills `into`; 0 also after a signal.
+    pub fn wait(&self, into: &mut [Ready], timeout: c_int) -> Result<usize, Errno> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
+        let room = into.len().min(BATCH) as c_int;
+        // SAFETY: events has room for `room` entries.
+        let n = unsafe { libc::epoll_wait(self.raw(), events.as_mut_ptr(), room, timeout) };
+        match check(n) {
+            Err(Errno(libc::EINTR)) => Ok(0),
+            Err(errno) => Err(errno),
+            Ok(n) => {
+                for (to, from) in into.iter_mut().zip(events.iter()).take(n as usize) {
+                    *to = Ready {
+                        token: from.u64,
+                        flags: from.events,
+                    };
+                }
+                Ok(n as usize)
+            }
+        }
+    }
+}
+
+/// Most events taken from the kernel at once.
+pub const BATCH: usize = 128;
+
+/// An eventfd: a counter that makes itself readable, from any thread and from signal handlers.
+pub struct Event(Fd);
+
+impl Event {
+    pub fn new() -> Result<Event, Errno> {
+        // SAFETY: no pointers are passed.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        Ok(Event(Fd::owning(fd)))
+    }
+
+    pub fn raw(&self) -> c_int {
+        self.0.raw()
+    }
+
+    /// Async-signal-safe; leaves errno as it was.
+    pub fn signal(&self) {
+        let errno = Errno::last();
+        let one = 1u64;
+        // SAFETY: eight readable bytes. It can only fail by being full, and then it is readable.
+        unsafe { libc::write(self.raw(), (&one as *const u64).cast(), 8) };
+        errno.set();
+    }
+
+    pub fn clear(&self) {
+        let mut count = 0u64;
+        // SAFETY: eight writable bytes.
+        unsafe { libc::read(self.raw(), (&mut count as *mut u64).cast(), 8) };
+    }
+}
+
+/// A timerfd on the monotonic clock.
+pub struct Timer(Fd);
+
+impl Timer {
+    pub fn new() -> Result<Timer, Errno> {
+        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+        // SAFETY: no pointers are passed.
+        let fd = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
+        Ok(Timer(Fd::owning(fd)))
+    }
+
+    pub fn raw(&self) -> c_int {
+        self.0.raw()
+    }
+
+    /// Readable from `at` (monotonic ms) on; None: never.
+    pub fn set(&self, at: Option<u64>) {
+        // An it_value of zero would disarm it; the epoch of the clock has passed long ago.
+        let at = at.map_or(0, |at| at.max(1));
+        let zero = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let spec = libc::itimerspec {
+            it_interval: zero,
+            it_value: libc::timespec {
+                tv_sec: (at / 1000) as libc::time_t,
+                tv_nsec: ((at % 1000) * 1_000_000) as _,
+            },
+        };
+        // SAFETY: spec is valid for the call, the old value is not asked for.
+        unsafe {
+            libc::timerfd_settime(
+                self.raw(),
+                libc::TFD_TIMER_ABSTIME,
+                &spec,
+                core::ptr::null_mut(),
+            )
+        };
+    }
+}

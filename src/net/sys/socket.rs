@@ -1,0 +1,368 @@
+//! Sockets: always non-blocking, close-on-exec, and without SIGPIPE.
+
+use super::{check, Errno, Fd};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::{c_int, c_void, CStr};
+use core::fmt;
+use core::mem::{size_of, zeroed};
+
+/// A socket address of any family.
+#[derive(Clone, Copy)]
+pub struct Addr {
+    storage: libc::sockaddr_storage,
+    len: libc::socklen_t,
+}
+
+impl Addr {
+    /// None yet: a place for the kernel to write one.
+    pub fn empty() -> Addr {
+        // SAFETY: all zeroes is a valid sockaddr_storage (AF_UNSPEC).
+        let storage = unsafe { zeroed() };
+        Addr {
+            storage,
+            len: size_of::<libc::sockaddr_storage>() as libc::socklen_t,
+        }
+    }
+
+    pub fn v4(ip: [u8; 4], port: u16) -> Addr {
+        let mut addr = Addr::empty();
+        addr.len = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        // SAFETY: sockaddr_storage is large enough and aligned for every family.
+        let sin = unsafe { &mut *(&mut addr.storage as *mut _ as *mut libc::sockaddr_in) };
+        sin.sin_family = libc::AF_INET as libc::sa_family_t;
+        sin.sin_port = port.to_be();
+        sin.sin_addr.s_addr = u32::from_ne_bytes(ip);
+        addr
+    }
+
+    pub fn v6(ip: [u8; 16], port: u16) -> Addr {
+        let mut addr = Addr::empty();
+        addr.len = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+        // SAFETY: as above.
+        let sin6 = unsafe { &mut *(&mut addr.storage as *mut _ as *mut libc::sockaddr_in6) };
+        sin6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+        sin6.sin6_port = port.to_be();
+        sin6.sin6_addr.s6_addr = ip;
+        addr
+    }
+
+    /// None if the path does not fit (107 bytes).
+    pub fn unix(path: &[u8]) -> Option<Addr> {
+        let mut addr = Addr::empty();
+        // SAFETY: as above.
+        let sun = unsafe { &mut *(&mut addr.storage as *mut _ as *mut libc::sockaddr_un) };
+        sun.sun_family = libc::AF_UNIX as libc::sa_family_t;
+        let room = sun.sun_path.get_mut(..path.len() + 1)?;
+        for (to, from) in room.iter_mut().zip(path) {
+            *to = *from as _;
+        }
+        let head = size_of::<libc::sockaddr_un>() - sun.sun_path.len();
+        addr.len = (head + path.len() + 1) as libc::socklen_t;
+        Some(addr)
+    }
+
+    pub fn family(&self) -> c_int {
+        c_int::from(self.storage.ss_family)
+    }
+
+    /// The TCP port, None for other families.
+    pub fn port(&self) -> Option<u16> {
+        match self.family() {
+            // SAFETY: the family says which struct the storage holds.
+            libc::AF_INET => Some(u16::from_be(unsafe { self.as_v4() }.sin_port)),
+            // SAFETY: as above.
+            libc::AF_INET6 => Some(u16::from_be(unsafe { self.as_v6() }.sin6_port)),
+            _ => None,
+        }
+    }
+
+    pub fn set_port(&mut self, port: u16) {
+        match self.family() {
+            libc::AF_INET => {
+                // SAFETY: the family says which struct the storage holds.
+                let sin = unsafe { &mut *(&mut self.storage as *mut _ as *mut libc::sockaddr_in) };
+                sin.sin_port = port.to_be();
+            }
+            libc::AF_INET6 => {
+                // SAFETY: as above.
+                let sin6 =
+                    unsafe { &mut *(&mut self.storage as *mut _ as *mut libc::sockaddr_in6) };
+                sin6.sin6_port = port.to_be();
+            }
+            _ => {}
+        }
+    }
+
+    unsafe fn as_v4(&self) -> &libc::sockaddr_in {
+        // SAFETY: the caller has looked at the family.
+        unsafe { &*(&self.storage as *const _ as *const libc::sockaddr_in) }
+    }
+
+    unsafe fn as_v6(&self) -> &libc::sockaddr_in6 {
+        // SAFETY: the caller has looked at the family.
+        unsafe { &*(&self.storage as *const _ as *const libc::sockaddr_in6) }
+    }
+
+    fn raw(&self) -> *const libc::sockaddr {
+        (&self.storage as *const libc::sockaddr_storage).cast()
+    }
+
+    fn raw_mut(&mut self) -> *mut libc::sockaddr {
+        (&mut self.storage as *mut libc::sockaddr_storage).cast()
+    }
+}
+
+impl fmt::Display for Addr {
+    /// "192.0.2.7:51234", "[2001:db8::7]:51234", "unix"
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.family() {
+            libc::AF_INET => {
+                // SAFETY: the family says so.
+                let sin = unsafe { self.as_v4() };
+                let [a, b, c, d] = sin.sin_addr.s_addr.to_ne_bytes();
+                write!(f, "{a}.{b}.{c}.{d}:{}", u16::from_be(sin.sin_port))
+            }
+            libc::AF_INET6 => {
+                // SAFETY: the family says so.
+                let sin6 = unsafe { self.as_v6() };
+                let ip = core::net::Ipv6Addr::from(sin6.sin6_addr.s6_addr);
+                write!(f, "[{ip}]:{}", u16::from_be(sin6.sin6_port))
+            }
+            _ => f.write_str("unix"),
+        }
+    }
+}
+
+/// A new stream socket for the family of `addr`.
+pub fn stream(addr: &Addr) -> Result<Fd, Errno> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers are passed.
+    check(unsafe { libc::socket(addr.family(), kind, 0) }).map(Fd::owning)
+}
+
+pub fn bind(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
+    // SAFETY: the address is valid for its length.
+    check(unsafe { libc::bind(fd.raw(), addr.raw(), addr.len) }).map(|_| ())
+}
+
+pub fn listen(fd: &Fd, backlog: c_int) -> Result<(), Errno> {
+    // SAFETY: no pointers are passed.
+    check(unsafe { libc::listen(fd.raw(), backlog) }).map(|_| ())
+}
+
+/// Begins to connect; EINPROGRESS is success.
+pub fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
+    // SAFETY: the address is valid for its length.
+    match check(unsafe { libc::connect(fd.raw(), addr.raw(), addr.len) }) {
+        Ok(_) | Err(Errno(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Takes a connection from the backlog, non-blocking and close-on-exec.
+pub fn accept(fd: &Fd) -> Result<(Fd, Addr), Errno> {
+    let mut peer = Addr::empty();
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: the address has room for `len` bytes.
+    let fd = check(unsafe { libc::accept4(fd.raw(), peer.raw_mut(), &mut peer.len, flags) })?;
+    Ok((Fd::owning(fd), peer))
+}
+
+pub fn local_addr(fd: &Fd) -> Result<Addr, Errno> {
+    let mut addr = Addr::empty();
+    // SAFETY: the address has room for `len` bytes.
+    check(unsafe { libc::getsockname(fd.raw(), addr.raw_mut(), &mut addr.len) })?;
+    Ok(addr)
+}
+
+/// Up to `into.len()` bytes; 0 is the end of the stream.
+pub fn recv(fd: &Fd, into: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        // SAFETY: into is writable for its length.
+        let n = unsafe {
+            libc::recv(
+                fd.raw(),
+                into.as_mut_ptr().cast(),
+                into.len(),
+                libc::MSG_DONTWAIT,
+            )
+        };
+        match n {
+            n if n >= 0 => return Ok(n as usize),
+            _ if Errno::last().0 == libc::EINTR => {}
+            _ => return Err(Errno::last()),
+        }
+    }
+}
+
+/// Most parts that one `send` hands to the kernel.
+pub const MAX_PARTS: usize = 16;
+
+/// Sends the parts in order by one system call; how many bytes the kernel took.
+pub fn send(fd: &Fd, parts: &[&[u8]]) -> Result<usize, Errno> {
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    loop {
+        let n = if let [one] = parts {
+            // SAFETY: the slice is readable for its length.
+            unsafe { libc::send(fd.raw(), one.as_ptr().cast(), one.len(), flags) }
+        } else {
+            let mut list = [libc::iovec {
+                iov_base: core::ptr::null_mut(),
+                iov_len: 0,
+            }; MAX_PARTS];
+            for (to, from) in list.iter_mut().zip(parts) {
+                *to = libc::iovec {
+                    iov_base: from.as_ptr().cast_mut().cast::<c_void>(),
+                    iov_len: from.len(),
+                };
+            }
+            // SAFETY: all zeroes is a valid msghdr; the list lives through the call and its parts
+            // are readable for their lengths.
+            unsafe {
+                let mut message: libc::msghdr = zeroed();
+                message.msg_iov = list.as_mut_ptr();
+                message.msg_iovlen = parts.len().min(MAX_PARTS) as _;
+                libc::sendmsg(fd.raw(), &message, flags)
+            }
+        };
+        match n {
+            n if n >= 0 => return Ok(n as usize),
+            _ if Errno::last().0 == libc::EINTR => {}
+            _ => return Err(Errno::last()),
+        }
+    }
+}
+
+/// Ends our direction of the stream: the peer reads what was sent, then the end.
+pub fn shutdown_write(fd: &Fd) {
+    // SAFETY: no pointers are passed. ENOTCONN only says that there is nobody left.
+    unsafe { libc::shutdown(fd.raw(), libc::SHUT_WR) };
+}
+
+/// The error that a connection attempt or the network has left on the socket.
+pub fn take_error(fd: &Fd) -> Option<Errno> {
+    let mut error: c_int = 0;
+    match get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR, &mut error) {
+        Err(errno) => Some(errno),
+        Ok(()) if error != 0 => Some(Errno(error)),
+        Ok(()) => None,
+    }
+}
+
+/// Small frames leave at once instead of waiting for an acknowledgement. No effect on other
+/// families. Inherited by accepted sockets.
+pub fn set_nodelay(fd: &Fd) {
+    let _ = set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+}
+
+/// How long sent data may stay unacknowledged before the kernel ends the connection. Inherited.
+pub fn set_user_timeout(fd: &Fd, ms: c_int) {
+    let _ = set_option(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, ms);
+}
+
+pub fn set_reuse_addr(fd: &Fd) -> Result<(), Errno> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)
+}
+
+pub fn set_v6_only(fd: &Fd) -> Result<(), Errno> {
+    set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)
+}
+
+/// An inherited descriptor is a listening stream socket.
+pub fn is_listening(fd: c_int) -> bool {
+    let borrowed = core::mem::ManuallyDrop::new(Fd::owning(fd));
+    let (mut listening, mut kind) = (0, 0);
+    get_option(
+        &borrowed,
+        libc::SOL_SOCKET,
+        libc::SO_ACCEPTCONN,
+        &mut listening,
+    )
+    .is_ok()
+        && get_option(&borrowed, libc::SOL_SOCKET, libc::SO_TYPE, &mut kind).is_ok()
+        && listening != 0
+        && kind == libc::SOCK_STREAM
+}
+
+/// Makes an inherited descriptor non-blocking and close-on-exec.
+pub fn adopt(fd: &Fd) -> Result<(), Errno> {
+    // SAFETY: fcntl with integer arguments.
+    unsafe {
+        let flags = check(libc::fcntl(fd.raw(), libc::F_GETFL))?;
+        check(libc::fcntl(
+            fd.raw(),
+            libc::F_SETFL,
+            flags | libc::O_NONBLOCK,
+        ))?;
+        check(libc::fcntl(fd.raw(), libc::F_SETFD, libc::FD_CLOEXEC))?;
+    }
+    Ok(())
+}
+
+fn set_option(fd: &Fd, level: c_int, name: c_int, value: c_int) -> Result<(), Errno> {
+    let len = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: value is readable for len bytes.
+    let answer =
+        unsafe { libc::setsockopt(fd.raw(), level, name, (&value as *const c_int).cast(), len) };
+    check(answer).map(|_| ())
+}
+
+fn get_option(fd: &Fd, level: c_int, name: c_int, value: &mut c_int) -> Result<(), Errno> {
+    let mut len = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: value is writable for len bytes.
+    let answer = unsafe {
+        libc::getsockopt(
+            fd.raw(),
+            level,
+            name,
+            (value as *mut c_int).cast(),
+            &mut len,
+        )
+    };
+    check(answer).map(|_| ())
+}
+
+/// A name that could not be resolved; the text is static.
+#[derive(Clone, Copy)]
+pub struct LookupError(pub &'static CStr);
+
+/// All stream addresses of `host`, in the order of RFC 6724. Blocks: call it off the loop.
+pub fn lookup(host: &CString, port: u16) -> Result<Vec<Addr>, LookupError> {
+    // SAFETY: hints is zeroed and filled; the list is walked until its end and freed once; each
+    // entry's address is readable for its length, which is checked against the storage.
+    unsafe {
+        let mut hints: libc::addrinfo = zeroed();
+        hints.ai_socktype = libc::SOCK_STREAM;
+        hints.ai_flags = libc::AI_ADDRCONFIG;
+        let mut list = core::ptr::null_mut();
+        let mut failure = libc::getaddrinfo(host.as_ptr(), core::ptr::null(), &hints, &mut list);
+        if failure != 0 {
+            // A machine with nothing but loopback has no "configured" address, yet localhost works.
+            hints.ai_flags = 0;
+            failure = libc::getaddrinfo(host.as_ptr(), core::ptr::null(), &hints, &mut list);
+        }
+        if failure != 0 {
+            return Err(LookupError(CStr::from_ptr(libc::gai_strerror(failure))));
+        }
+        let mut found = Vec::new();
+        let mut at = list;
+        while let Some(entry) = at.as_ref() {
+            let mut addr = Addr::empty();
+            let fits = entry.ai_addrlen as usize <= size_of::<libc::sockaddr_storage>();
+            if fits && !entry.ai_addr.is_null() && found.try_reserve(1).is_ok() {
+                core::ptr::copy_nonoverlapping(
+                    entry.ai_addr.cast::<u8>(),
+                    (&mut addr.storage as *mut libc::sockaddr_storage).cast::<u8>(),
+                    entry.ai_addrlen as usize,
+                );
+                addr.len = entry.ai_addrlen;
+                addr.set_port(port);
+                found.push(addr);
+            }
+            at = entry.ai_next;
+        }
+        libc::freeaddrinfo(list);
+        Ok(found)
+    }
+}

@@ -1,0 +1,89 @@
+//! Deadlines as values: when to ping, when a Pong is missing, when a closing handshake is given up.
+//!
+//! They are derived from two instants, so nothing is re-armed per message. Rounding and sleeping
+//! are the caller's.
+
+use super::{Closing, Connection, Io, Limits, Opcode, Ping, Reading, Timeout};
+
+/// What the next deadline is for.
+#[derive(Clone, Copy)]
+enum Due {
+    Ping,
+    Pong,
+    CloseEnd,
+}
+
+impl Connection {
+    /// Bytes came. Once per read is enough; any byte shows that the peer lives.
+    pub fn touch(&mut self, now: u64) {
+        self.heard = now;
+        self.ping = Ping::Quiet;
+    }
+
+    /// The application paused or resumed reading. Meanwhile the peer cannot be heard, so that no
+    /// Pong can be missing; its time begins again on resuming.
+    pub fn pause(&mut self, paused: bool, now: u64) {
+        if self.paused && !paused && self.ping != Ping::Quiet {
+            self.since = now;
+        }
+        self.paused = paused;
+    }
+
+    /// When to call `timeout` next, in monotonic milliseconds. None: not by time.
+    pub fn deadline(&self, limits: &Limits) -> Option<u64> {
+        self.due(limits).map(|(at, _)| at)
+    }
+
+    /// Does what is due by time. What it returns besides `Nothing` and `Pinged` ends the transport.
+    pub fn timeout(&mut self, io: &mut Io<'_>) -> Timeout {
+        let due = match self.due(io.limits) {
+            Some((at, due)) if at <= io.now => due,
+            _ => return Timeout::Nothing,
+        };
+        match due {
+            Due::CloseEnd => Timeout::CloseTimedOut,
+            Due::Pong => Timeout::PongMissing,
+            Due::Ping => {
+                self.since = io.now;
+                // To a peer that does not read, not one Ping is added to what it leaves unread.
+                if io.out.is_blocked() {
+                    self.ping = Ping::Held;
+                    return Timeout::Nothing;
+                }
+                if self.queue(true, Opcode::Ping, &[], io).is_err() {
+                    // No memory or no randomness: asked again an interval later.
+                    self.heard = io.now;
+                    return Timeout::Nothing;
+                }
+                self.ping = Ping::Sent;
+                Timeout::Pinged
+            }
+        }
+    }
+
+    /// Sends the Ping that was held back. The peer has its whole time to answer it.
+    pub(super) fn send_held_ping(&mut self, io: &mut Io<'_>) {
+        if self.ping == Ping::Held && self.queue(true, Opcode::Ping, &[], io).is_ok() {
+            self.ping = Ping::Sent;
+            self.since = io.now;
+        }
+    }
+
+    fn due(&self, limits: &Limits) -> Option<(u64, Due)> {
+        if matches!(self.reading, Reading::Lost(_)) {
+            return None;
+        }
+        let after = |start: u64, ms: u32| start.saturating_add(u64::from(ms));
+        if self.closing != Closing::Open || self.is_finished() {
+            return Some((after(self.since, limits.close_timeout), Due::CloseEnd));
+        }
+        match self.ping {
+            Ping::Sent | Ping::Held if self.paused => None,
+            Ping::Sent | Ping::Held => Some((after(self.since, limits.pong_timeout), Due::Pong)),
+            Ping::Quiet => {
+                let interval = limits.ping_interval?;
+                Some((after(self.heard, interval), Due::Ping))
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The opening handshake, RFC 6455 section 4, both roles.
+//!
+//! Does: decide whether a request is a good upgrade, write the 101, write the
+//! client's request, check the server's answer, pick subprotocols, match Origin
+//! and Host against allow-lists, check what the application wants to add.
+//!
+//! Does not: read bytes ([`HeadBuffer`](super::http::HeadBuffer) does), make random
+//! keys, decide about paths or origins. No extension is negotiated: the server
+//! declines every offer by silence, the client offers none and
+//! refuses an answer that names one. permessage-deflate joins at
+//! [`ServerHandshake`] / [`write_accept`] and at [`Offer`] / [`Agreed`].
+
+mod allow;
+mod client;
+mod extensions;
+mod extra;
+mod server;
+mod subprotocols;
+
+pub use allow::list_allows;
+pub use client::{check_response, write_request, Agreed, HandshakeError, Offer};
+pub use extra::check_extra_headers;
+pub use server::{check_request, write_accept, ServerHandshake, VERSION_HEADERS};
+pub use subprotocols::MAX_SUBPROTOCOLS;
+pub use subprotocols::{check_subprotocols, choose_subprotocol, offered_subprotocols};
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use sha1::{Digest, Sha1};
+
+/// `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
+///
+/// RFC 6455 4.2.2: the key as it came, concatenated with the GUID, SHA-1, base64.
+pub fn accept_key(key: &[u8]) -> [u8; 28] {
+    const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    let mut accept = [0; 28];
+    let written = STANDARD.encode_slice(hash, &mut accept);
+    debug_assert_eq!(written, Ok(accept.len()));
+    accept
+}
+
+#[cfg(test)]
+mod tests;

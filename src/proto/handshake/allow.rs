@@ -1,0 +1,57 @@
+//! Allow-lists for `Origin` and `Host`.
+
+use crate::proto::http::trim;
+
+/// Is `value` on the comma-separated `list`? An empty list allows nothing.
+///
+/// An entry with `://` is an origin: it equals the serialized origin that the
+/// browser sends (RFC 6454 6.2), where a default port may be written or not. The
+/// entry `null` allows the opaque origin. Any other entry is a host: with a port
+/// it must equal the value, without one it allows the host on every port.
+/// ASCII case is ignored. There are no wildcards.
+pub fn list_allows(list: &str, value: &[u8]) -> bool {
+    let value = trim(value);
+    list.split(',')
+        .map(|entry| trim(entry.as_bytes()))
+        .any(|entry| !entry.is_empty() && matches(entry, value))
+}
+
+fn matches(entry: &[u8], value: &[u8]) -> bool {
+    if entry.windows(3).any(|three| three == b"://") {
+        return without_default_port(entry).eq_ignore_ascii_case(without_default_port(value));
+    }
+    let value = match split_port(entry) {
+        Some(_) => value,
+        None => split_port(value).map_or(value, |(host, _)| host),
+    };
+    entry.eq_ignore_ascii_case(value)
+}
+
+/// RFC 6454 6.2 leaves the default port out of a serialized origin; people who
+/// write lists do not always.
+fn without_default_port(origin: &[u8]) -> &[u8] {
+    let (Some((rest, port)), Some(colon)) =
+        (split_port(origin), origin.iter().position(|&b| b == b':'))
+    else {
+        return origin;
+    };
+    let scheme = origin.get(..colon).unwrap_or_default();
+    let default: &[u8] = match scheme {
+        s if s.eq_ignore_ascii_case(b"http") || s.eq_ignore_ascii_case(b"ws") => b"80",
+        s if s.eq_ignore_ascii_case(b"https") || s.eq_ignore_ascii_case(b"wss") => b"443",
+        _ => return origin,
+    };
+    if port == default {
+        rest
+    } else {
+        origin
+    }
+}
+
+/// `host:port` in its halves. The colons of an IPv6 address stand in brackets.
+fn split_port(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = bytes.iter().rposition(|&b| b == b':')?;
+    let (host, port) = (bytes.get(..colon)?, bytes.get(colon + 1..)?);
+    let is_port = !port.is_empty() && port.iter().all(u8::is_ascii_digit);
+    (is_port && !host.is_empty()).then_some((host, port))
+}

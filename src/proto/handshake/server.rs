@@ -1,0 +1,134 @@
+//! The server's half: RFC 6455 4.2.
+
+use super::{accept_key, extensions, subprotocols};
+use crate::proto::http::{append, has_token, HttpError, Once, Request};
+use crate::proto::OutOfMemory;
+use alloc::vec::Vec;
+use base64::alphabet;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::Engine;
+
+/// Header lines that belong to an answer with status 426: RFC 6455 4.4 wants the
+/// version named, RFC 9110 15.5.22 the protocol to upgrade to, and RFC 9110 7.8
+/// the connection option beside it. (A second `Connection` line joins the first.)
+pub const VERSION_HEADERS: &[u8] =
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+
+/// What the server has to say in its 101.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerHandshake {
+    pub accept: [u8; 28],
+}
+
+/// Is this request an upgrade to WebSocket, and a good one? `Ok(None)`: it does
+/// not ask for WebSocket, and is an ordinary HTTP request.
+pub fn check_request(request: &Request) -> Result<Option<ServerHandshake>, HttpError> {
+    // RFC 6455 4.2.1, 3: "An |Upgrade| header field containing the value
+    // 'websocket', treated as an ASCII case-insensitive value."
+    if !has_token(request.headers(b"upgrade"), "websocket") {
+        return Ok(None);
+    }
+    // 4.2.1, 1: "An HTTP/1.1 or higher GET request"
+    if request.method().to_bytes() != b"GET" {
+        return bad("the method of a WebSocket handshake is not GET");
+    }
+    if !request.is_http11() {
+        return bad("a WebSocket handshake needs HTTP/1.1");
+    }
+    // A body would be read as frames.
+    if request.has_body()? {
+        return bad("a WebSocket handshake has no body");
+    }
+    // 4.2.1, 2: "A |Host| header field containing the server's authority."
+    match request.once(b"host") {
+        Once::Missing | Once::One(b"") => return bad("the Host header is missing"),
+        Once::Several => return bad("several Host headers"),
+        Once::One(_) => {}
+    }
+    // 4.2.1, 4: "A |Connection| header field that includes the token 'Upgrade'"
+    if !has_token(request.headers(b"connection"), "upgrade") {
+        return bad("the Connection header does not name Upgrade");
+    }
+    check_version(request)?;
+    let key = check_key(request)?;
+    // 4.2.1, 7: a browser sends one Origin. With two, the one checked might not be
+    // the one meant.
+    if request.once(b"origin") == Once::Several {
+        return bad("several Origin headers");
+    }
+    subprotocols::check_offer(request)?;
+    extensions::check_offer(request)?;
+    Ok(Some(ServerHandshake {
+        accept: accept_key(key),
+    }))
+}
+
+/// Appends the 101 (RFC 6455 4.2.2, 5). The caller has checked `subprotocol` to be
+/// one that was offered, and `headers` to be whole lines.
+pub fn write_accept(
+    out: &mut Vec<u8>,
+    handshake: &ServerHandshake,
+    subprotocol: Option<&str>,
+    headers: &[u8],
+) -> Result<(), OutOfMemory> {
+    let [name, value, end] = match subprotocol {
+        Some(subprotocol) => ["Sec-WebSocket-Protocol: ", subprotocol, "\r\n"],
+        None => [""; 3],
+    };
+    append(
+        out,
+        &[
+            b"HTTP/1.1 101 Switching Protocols\r\n",
+            b"Upgrade: websocket\r\n",
+            b"Connection: Upgrade\r\n",
+            b"Sec-WebSocket-Accept: ",
+            &handshake.accept,
+            b"\r\n",
+            name.as_bytes(),
+            value.as_bytes(),
+            end.as_bytes(),
+            headers,
+            b"\r\n",
+        ],
+    )
+}
+
+/// 4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13." 11.3.5:
+/// it "MUST NOT appear more than once".
+fn check_version(request: &Request) -> Result<(), HttpError> {
+    match request.once(b"sec-websocket-version") {
+        Once::One(b"13") => Ok(()),
+        Once::Several => Err(HttpError::bad_request(
+            "several Sec-WebSocket-Version headers",
+        )),
+        // 4.2.2, 4: "an appropriate HTTP error code (such as 426 Upgrade Required)"
+        Once::One(_) => Err(HttpError::new(426, "Sec-WebSocket-Version is not 13")),
+        Once::Missing => Err(HttpError::new(426, "Sec-WebSocket-Version is missing")),
+    }
+}
+
+/// 4.2.1, 5: "A |Sec-WebSocket-Key| header field with a base64-encoded value that,
+/// when decoded, is 16 bytes in length." 11.3.1: it "MUST NOT appear more than once".
+fn check_key(request: &Request) -> Result<&[u8], HttpError> {
+    // 16 bytes leave four bits over in the last digit. Clients that fill the key
+    // with random letters leave them set, and RFC 4648 3.5 lets a decoder be calm.
+    const BASE64: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+    );
+    let key = match request.once(b"sec-websocket-key") {
+        Once::One(key) => key,
+        Once::Missing => return bad("Sec-WebSocket-Key is missing"),
+        Once::Several => return bad("several Sec-WebSocket-Key headers"),
+    };
+    // 24 digits, of which the last two are padding, are decoded in groups of three.
+    let mut decoded = [0; 18];
+    match BASE64.decode_slice(key, &mut decoded) {
+        Ok(16) => Ok(key),
+        _ => bad("Sec-WebSocket-Key is not 16 bytes in base64"),
+    }
+}
+
+fn bad<T>(why: &'static str) -> Result<T, HttpError> {
+    Err(HttpError::bad_request(why))
+}

@@ -1,0 +1,63 @@
+//! The small grammars of RFC 9110: tokens, field values, comma-separated lists.
+
+/// RFC 9110 5.6.2: `token = 1*tchar`.
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&b| is_tchar(b))
+}
+
+/// May the bytes stand as a field value that libws writes? Visible ASCII, SP and
+/// TAB; never CR, LF or NUL. RFC 9110 5.5 keeps obs-text for recipients of old
+/// messages, so it is refused here.
+pub fn is_field_value(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| matches!(b, b'\t' | b' '..=b'~'))
+}
+
+/// Does a list, perhaps spread over several header lines, hold this token?
+///
+/// One pass. ASCII case is ignored, the white space around an element is SP and
+/// TAB only (RFC 9110 5.6.3), a non-ASCII byte matches nothing.
+pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &str) -> bool {
+    elements(values).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// The elements of a comma-separated list, white space trimmed.
+///
+/// RFC 9110 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of
+/// empty list elements". The bound of the head makes the number reasonable.
+pub fn elements<'a>(values: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+    values
+        .flat_map(|value| value.split(|&b| b == b','))
+        .map(trim)
+        .filter(|element| !element.is_empty())
+}
+
+pub(super) const fn is_tchar(b: u8) -> bool {
+    matches!(b,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.'
+        | b'^' | b'_' | b'`' | b'|' | b'~'
+        | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+}
+
+/// Could the bytes be `uri-host [ ":" port ]` (RFC 9110 7.2)? Of the sub-delims a
+/// comma is left out: it can only be two values joined into one.
+pub(super) fn is_host(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| {
+        b.is_ascii_alphanumeric()
+            || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']')
+            || matches!(
+                b,
+                b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
+            )
+    })
+}
+
+/// RFC 9110 5.6.3: OWS is SP and TAB.
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}

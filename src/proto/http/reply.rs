@@ -1,0 +1,124 @@
+//! What a server answers to a request that does not become a WebSocket.
+
+use super::{append, decimal};
+use crate::proto::OutOfMemory;
+use alloc::vec::Vec;
+
+/// A response with its body. Everything in it has been checked by the caller
+/// ([`is_token`](super::is_token), [`is_field_value`](super::is_field_value)).
+///
+/// No `Date` is written: that header is for servers with a clock (RFC 9110 6.6.1),
+/// and many boards start without one.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// 200 to 599; anything else is sent as 500.
+    pub status: u16,
+    pub content_type: Option<&'a str>,
+    /// Whole lines, "Name: value\r\n" each.
+    pub headers: &'a [u8],
+    pub body: &'a [u8],
+    pub keep_alive: bool,
+    /// The request was HEAD: the head tells of the body, which is not sent.
+    pub head_only: bool,
+}
+
+impl Reply<'_> {
+    /// Appends the response to `out`, whole or not at all.
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), OutOfMemory> {
+        let status = match self.status {
+            200..=599 => self.status,
+            _ => 500,
+        };
+        // RFC 9110 8.6, 15.3.5, 15.4.5: no Content-Length in a 204, and neither 204
+        // nor 304 has a body. A 304 would have to give the length of the page it
+        // stands for, which is not known here.
+        let bodiless = matches!(status, 204 | 304);
+
+        let (mut status_digits, mut length_digits) = ([0; 20], [0; 20]);
+        let length = decimal(self.body.len() as u64, &mut length_digits);
+        let length_line: [&[u8]; 3] = if bodiless {
+            [b"", b"", b""]
+        } else {
+            [b"Content-Length: ", length, b"\r\n"]
+        };
+        let type_line: [&[u8]; 3] = match self.content_type {
+            Some(content_type) => [b"Content-Type: ", content_type.as_bytes(), b"\r\n"],
+            None => [b"", b"", b""],
+        };
+        let connection: &[u8] = if self.keep_alive {
+            b"Connection: keep-alive\r\n"
+        } else {
+            b"Connection: close\r\n"
+        };
+        let body = if bodiless || self.head_only {
+            b""
+        } else {
+            self.body
+        };
+        let [length_name, length, length_end] = length_line;
+        let [type_name, content_type, type_end] = type_line;
+        append(
+            out,
+            &[
+                b"HTTP/1.1 ",
+                decimal(status.into(), &mut status_digits),
+                b" ",
+                reason_phrase(status).as_bytes(),
+                b"\r\n",
+                type_name,
+                content_type,
+                type_end,
+                length_name,
+                length,
+                length_end,
+                connection,
+                self.headers,
+                b"\r\n",
+                body,
+            ],
+        )
+    }
+}
+
+/// RFC 9110 15; "" for a status without a well-known phrase (the phrase may be
+/// empty, RFC 9112 4).
+pub fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        101 => "Switching Protocols",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}

@@ -1,0 +1,122 @@
+//! `host [ ":" port ]`
+
+use alloc::string::String;
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+/// A host as it stands in a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    Name(String),
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+#[derive(Debug)]
+pub(super) struct Authority<'a> {
+    pub host: Host,
+    /// The host as it was written, an IPv6 address in its brackets.
+    pub text: &'a str,
+    pub port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    pub(super) fn parse(authority: &'a str) -> Result<Self, &'static str> {
+        // Credentials in URLs end up in logs, and would be sent in the clear with ws.
+        if authority.contains('@') {
+            return Err("the URL holds a user name; use an Authorization header instead");
+        }
+        let (text, port) = split_port(authority)?;
+        Ok(Self {
+            host: host(text)?,
+            text,
+            port: port.map(parse_port).transpose()?,
+        })
+    }
+}
+
+/// A string in memory that was reserved fallibly.
+pub(super) fn copy(parts: &[&str]) -> Result<String, &'static str> {
+    let mut string = String::new();
+    let total = parts.iter().fold(0_usize, |n, p| n.saturating_add(p.len()));
+    string
+        .try_reserve_exact(total)
+        .map_err(|_| "out of memory")?;
+    for part in parts {
+        string.push_str(part);
+    }
+    Ok(string)
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
+    let host_end = match authority.find(']') {
+        Some(bracket) => bracket + 1,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, rest) = authority
+        .split_at_checked(host_end)
+        .unwrap_or((authority, ""));
+    match rest.strip_prefix(':') {
+        Some(port) if host.starts_with('[') || !port.contains(':') => Ok((host, Some(port))),
+        Some(_) => Err("an IPv6 address is written in brackets: [::1]"),
+        None if rest.is_empty() => Ok((host, None)),
+        None => Err("the host is followed by something that is not a port"),
+    }
+}
+
+fn parse_port(port: &str) -> Result<u16, &'static str> {
+    const WRONG: &str = "the port is not a number up to 65535";
+    if !port.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(WRONG);
+    }
+    port.parse().map_err(|_| WRONG)
+}
+
+fn host(text: &str) -> Result<Host, &'static str> {
+    if text.is_empty() {
+        return Err("the URL names no host");
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let address = rest.strip_suffix(']').ok_or("a bracket is not closed")?;
+        // RFC 6874 zones name an interface of this machine, and have no place in a
+        // Host header.
+        if address.contains('%') {
+            return Err("an IPv6 address with a zone is not supported");
+        }
+        return match address.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(Host::V6(address.octets())),
+            Err(_) => Err("the IPv6 address is malformed"),
+        };
+    }
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return Ok(Host::V4(address.octets()));
+    }
+    check_name(text)?;
+    Ok(Host::Name(copy(&[text])?))
+}
+
+/// The names that a resolver takes (RFC 1123 2.1), and the underscore, which local
+/// networks use. One dot may end the name.
+fn check_name(name: &str) -> Result<(), &'static str> {
+    let relative = name.strip_suffix('.').unwrap_or(name);
+    if relative.len() > 253 {
+        return Err("the host name is longer than 253 characters");
+    }
+    for label in relative.split('.') {
+        if label.is_empty() || label.len() > 63 {
+            return Err("a part of the host name is empty or longer than 63 characters");
+        }
+        let is_known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        if !label.bytes().all(is_known) {
+            return Err("the host name holds a character other than letters, digits, -, _ and .");
+        }
+    }
+    // A resolver would read 10.1 as 10.0.0.1, and 0x7f000001 as 127.0.0.1.
+    let last = relative.rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    if last.bytes().all(|b| b.is_ascii_digit())
+        || hex.is_some_and(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
+        return Err("the IPv4 address is malformed");
+    }
+    Ok(())
+}

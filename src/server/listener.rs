@@ -1,0 +1,236 @@
+//! Listening sockets: by URL, inherited, and what happens when descriptors run out.
+
+use super::{Server, SPARE_SLOTS};
+use crate::engine::remote::Command;
+use crate::engine::{Engine, DRIVER_TOKENS};
+use crate::error::{Error, Status};
+use crate::log;
+use crate::net::stream::Stream;
+use crate::net::sys::memory::try_box;
+use crate::net::sys::poll::Interest;
+use crate::net::sys::socket::{self, Addr};
+use crate::net::sys::{is_socket, unlink, Errno, Fd};
+use crate::proto::url::{Host, ListenUrl};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+#[derive(Default)]
+pub struct Listeners(Vec<Listener>);
+
+struct Listener {
+    fd: Fd,
+    /// The socket file that is removed at the end.
+    file: Option<CString>,
+}
+
+/// Connections taken from one listener in one turn.
+const ACCEPT_BATCH: usize = 64;
+/// How long accepting rests when descriptors or memory have run out, in ms.
+const REST: u64 = 100;
+const REST_TIMER: u32 = 0;
+
+impl Server {
+    pub fn listen(&self, url: &str) -> Result<(), Error> {
+        let parsed = ListenUrl::parse(url)
+            .map_err(|why| Status::InvalidArg.because(format_args!("{url}: {why}")))?;
+        if self.running.load(Ordering::Acquire) || self.first().is_running() {
+            return Err(Status::Reentrant.because(format_args!("the server runs already")));
+        }
+        let listener = match parsed {
+            ListenUrl::Tcp { secure: true, .. } => {
+                let text = format_args!("{url}: this build has no TLS");
+                return Err(Status::Unsupported.because(text));
+            }
+            ListenUrl::Tcp { host, port, .. } => self.listen_tcp(url, &addr_of(&host, port)?)?,
+            ListenUrl::Unix(path) => self.listen_unix(path)?,
+            ListenUrl::Fd(number) => self.listen_inherited(number)?,
+        };
+        let mut listeners = self.listeners.lock();
+        listeners.0.try_reserve(1).map_err(|_| Status::NoMemory)?;
+        let token = DRIVER_TOKENS + listeners.0.len() as u64;
+        let epoll = self.first().remote().epoll();
+        epoll
+            .add(listener.fd.raw(), token, Interest::Level)
+            .map_err(|errno| Error::io(errno, format_args!("epoll_ctl {url}")))?;
+        listeners.0.push(listener);
+        Ok(())
+    }
+
+    fn listen_tcp(&self, url: &str, addr: &Addr) -> Result<Listener, Error> {
+        let fail = |what| move |errno| Error::io(errno, format_args!("{what} {url}"));
+        let fd = socket::stream(addr).map_err(fail("socket"))?;
+        socket::set_reuse_addr(&fd).map_err(fail("SO_REUSEADDR"))?;
+        if addr.family() == libc::AF_INET6 {
+            socket::set_v6_only(&fd).map_err(fail("IPV6_V6ONLY"))?;
+        }
+        // Both are inherited by what is accepted: no system call for each connection.
+        socket::set_nodelay(&fd);
+        socket::set_user_timeout(&fd, self.config.settings.user_timeout());
+        socket::bind(&fd, addr).map_err(fail("bind"))?;
+        socket::listen(&fd, libc::SOMAXCONN).map_err(fail("listen"))?;
+        Ok(Listener { fd, file: None })
+    }
+
+    fn listen_unix(&self, path: &str) -> Result<Listener, Error> {
+        let fail = |what| move |errno| Error::io(errno, format_args!("{what} {path}"));
+        let addr = Addr::unix(path.as_bytes()).ok_or_else(|| {
+            Status::InvalidArg.because(format_args!("{path}: longer than a socket path may be"))
+        })?;
+        let file = CString::new(path).map_err(|_| Status::InvalidArg)?;
+        let fd = socket::stream(&addr).map_err(fail("socket"))?;
+        if let Err(errno) = socket::bind(&fd, &addr) {
+            // A file that nobody listens at was left behind by a process that is gone.
+            let stale = errno.0 == libc::EADDRINUSE
+                && is_socket(&file)
+                && socket::stream(&addr).is_ok_and(|probe| {
+                    socket::connect(&probe, &addr) == Err(Errno(libc::ECONNREFUSED))
+                });
+            if !stale {
+                return Err(fail("bind")(errno));
+            }
+            unlink(&file);
+            socket::bind(&fd, &addr).map_err(fail("bind"))?;
+        }
+        socket::listen(&fd, libc::SOMAXCONN).map_err(fail("listen"))?;
+        Ok(Listener {
+            fd,
+            file: Some(file),
+        })
+    }
+
+    fn listen_inherited(&self, number: i32) -> Result<Listener, Error> {
+        if !socket::is_listening(number) {
+            let text = format_args!("fd:{number} is not a listening stream socket");
+            return Err(Status::InvalidArg.because(text));
+        }
+        let fd = Fd::owning(number);
+        socket::adopt(&fd).map_err(|errno| Error::io(errno, format_args!("fcntl fd:{number}")))?;
+        socket::set_nodelay(&fd);
+        socket::set_user_timeout(&fd, self.config.settings.user_timeout());
+        Ok(Listener { fd, file: None })
+    }
+
+    /// The port of the first TCP listener.
+    pub fn port(&self) -> u16 {
+        self.listeners
+            .lock()
+            .0
+            .iter()
+            .find_map(Listener::port)
+            .unwrap_or(0)
+    }
+
+    pub fn listener_port(&self, index: u32) -> u16 {
+        let listeners = self.listeners.lock();
+        listeners
+            .0
+            .get(index as usize)
+            .and_then(Listener::port)
+            .unwrap_or(0)
+    }
+
+    /// Takes connections from a listener's backlog.
+    pub(super) fn accept(&self, engine: &Engine, token: u64) {
+        let listeners = self.listeners.lock();
+        let Some(listener) = listeners.0.get((token - DRIVER_TOKENS) as usize) else {
+            return;
+        };
+        for _ in 0..ACCEPT_BATCH {
+            let load: u32 = self.engines.iter().map(|e| e.remote().load()).sum();
+            if load as usize >= self.config.max_connections as usize + SPARE_SLOTS {
+                log::warn(format_args!(
+                    "{load} connections: accepting rests until one ends"
+                ));
+                self.full.store(true, Ordering::Relaxed);
+                return listeners.watch(self.first(), Interest::Nothing);
+            }
+            match socket::accept(&listener.fd) {
+                Ok((fd, peer)) => self.hand_over(engine, Stream::Plain(fd), peer),
+                Err(errno) if errno.would_block() => return,
+                Err(errno) if errno.is_shortage() => {
+                    log::warn(format_args!(
+                        "accept: {errno}; accepting rests for {REST} ms"
+                    ));
+                    let at = engine.with(|l| l.set_timer(REST_TIMER, Some(l.now + REST)));
+                    if at == Some(Ok(())) {
+                        listeners.watch(self.first(), Interest::Nothing);
+                    }
+                    return;
+                }
+                // The peer gave up while it waited, or a firewall did: the next one.
+                Err(errno) => log::debug(format_args!("accept: {errno}")),
+            }
+        }
+    }
+
+    /// Accepts again after a rest.
+    pub(super) fn accept_again(&self, engine: &Engine) {
+        self.full.store(false, Ordering::Relaxed);
+        let _ = engine;
+        self.listeners.lock().watch(self.first(), Interest::Level);
+    }
+
+    /// Gives a connection to the loop that has fewest.
+    fn hand_over(&self, engine: &Engine, stream: Stream, peer: Addr) {
+        let least = self
+            .engines
+            .iter()
+            .min_by_key(|e| e.remote().load())
+            .unwrap_or(engine);
+        if least.index() == engine.index() {
+            let taken = engine.with(|l| l.adopt(stream, peer));
+            if let Some(Err(_)) = taken {
+                log::error(format_args!("{peer}: no memory to take it in"));
+            }
+            return;
+        }
+        let Ok(peer) = try_box(peer) else { return };
+        // Counted at once, so that a burst is spread.
+        least.remote().set_load(least.remote().load() + 1);
+        let _ = least.remote().push(Command::Adopt { stream, peer });
+    }
+}
+
+impl Listener {
+    fn port(&self) -> Option<u16> {
+        socket::local_addr(&self.fd).ok()?.port()
+    }
+}
+
+impl Listeners {
+    fn watch(&self, engine: &Engine, interest: Interest) {
+        for (index, listener) in self.0.iter().enumerate() {
+            let token = DRIVER_TOKENS + index as u64;
+            let _ = engine
+                .remote()
+                .epoll()
+                .modify(listener.fd.raw(), token, interest);
+        }
+    }
+
+    pub fn close_all(&mut self) {
+        for listener in self.0.drain(..) {
+            if let Some(file) = &listener.file {
+                unlink(file);
+            }
+        }
+    }
+}
+
+/// The address to bind to. A name is looked up here and now: "localhost", as a rule.
+fn addr_of(host: &Host, port: u16) -> Result<Addr, Error> {
+    match host {
+        Host::V4(ip) => Ok(Addr::v4(*ip, port)),
+        Host::V6(ip) => Ok(Addr::v6(*ip, port)),
+        Host::Name(name) => {
+            let c_name = CString::new(name.as_bytes()).map_err(|_| Status::InvalidArg)?;
+            let found = socket::lookup(&c_name, port).map_err(|error| {
+                let why = error.0.to_str().unwrap_or("");
+                Status::Dns.because(format_args!("{name}: {why}"))
+            })?;
+            let first = found.first().copied();
+            first.ok_or_else(|| Status::Dns.because(format_args!("{name}: no address")))
+        }
+    }
+}

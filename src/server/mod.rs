@@ -1,0 +1,288 @@
+//! The server: event loops, listeners in front of them, and what other threads may ask of it.
+//!
+//! The first loop accepts and hands each connection to the loop that has fewest. Upgrades and
+//! plain HTTP are in [`upgrade`], listening sockets in [`listener`].
+
+mod life;
+mod listener;
+mod request;
+mod upgrade;
+
+pub use request::{owned, Reply, RequestView};
+
+use crate::engine::conn::Ending;
+use crate::engine::stats::Stats;
+use crate::engine::{After, CloseInfo, Driver, Engine, Piece, Settings};
+use crate::error::{Error, Status};
+use crate::log;
+use crate::net::conns::ConnId;
+use crate::net::sys::socket::Addr;
+use crate::net::sys::thread::{Mutex, Thread};
+use crate::proto::close;
+use crate::proto::frame::{Header, Kind, Opcode};
+use crate::proto::http::HttpError;
+use crate::proto::outbox::Shared;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use listener::Listeners;
+
+/// What a server is made with; see `ws_server_config` for the meaning of each.
+pub struct Config {
+    pub threads: u32,
+    pub max_connections: u32,
+    pub settings: Settings,
+    pub path: Option<String>,
+    pub subprotocols: Option<String>,
+    pub allowed_origins: Option<String>,
+    pub allowed_hosts: Option<String>,
+}
+
+/// The application. Called on the loop's thread with nothing borrowed: it may call the server.
+pub trait Handler: Send + Sync {
+    /// 0 accepts, else the HTTP status of the refusal.
+    fn upgrade(&self, request: &RequestView, reply: &mut Reply<'_>) -> c_int;
+    fn http(&self, request: &RequestView, reply: &mut Reply<'_>);
+    fn open(&self, id: ConnId, request: &RequestView);
+    /// `data` ends with a NUL that does not count.
+    fn message(&self, id: ConnId, kind: Kind, data: &[u8]);
+    fn piece(&self, id: ConnId, piece: &Piece<'_>);
+    fn writable(&self, id: ConnId);
+    fn pong(&self, id: ConnId, data: &[u8]);
+    fn closed(&self, id: ConnId, info: &CloseInfo);
+}
+
+pub struct Server {
+    config: Config,
+    handler: Box<dyn Handler>,
+    engines: Vec<Engine>,
+    listeners: Mutex<Listeners>,
+    /// Open WebSockets and upgrades under way, of all loops.
+    open: AtomicU32,
+    /// No connection is accepted until a slot is free.
+    full: AtomicBool,
+    /// It runs, or has been started.
+    running: AtomicBool,
+    threads: Mutex<Vec<Thread>>,
+}
+
+/// Connections beyond max_connections that may be in their HTTP phase, so that they can be
+/// answered instead of being left in the backlog.
+pub const SPARE_SLOTS: usize = 64;
+
+impl Server {
+    pub fn new(config: Config, handler: Box<dyn Handler>) -> Result<Server, Error> {
+        let mut engines = Vec::new();
+        engines
+            .try_reserve(config.threads as usize)
+            .map_err(|_| Status::NoMemory)?;
+        for index in 0..config.threads {
+            engines.push(Engine::new(index as u8, config.settings)?);
+        }
+        Ok(Server {
+            config,
+            handler,
+            engines,
+            listeners: Mutex::new(Listeners::default()),
+            open: AtomicU32::new(0),
+            full: AtomicBool::new(false),
+            running: AtomicBool::new(false),
+            threads: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Loop 0, which accepts.
+    fn first(&self) -> &Engine {
+        self.engines
+            .first()
+            .expect("a server has at least one loop")
+    }
+
+    fn engine_of(&self, id: ConnId) -> Result<&Engine, Status> {
+        self.engines.get(id.owner()).ok_or(Status::Closed)
+    }
+
+    pub fn send(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Error> {
+        Ok(self.engine_of(id)?.send(id, kind, data)?)
+    }
+
+    pub fn ping(&self, id: ConnId, data: &[u8]) -> Result<(), Error> {
+        Ok(self.engine_of(id)?.ping(id, data)?)
+    }
+
+    /// `code` 0 stands for 1000.
+    pub fn close(&self, id: ConnId, code: u16, reason: &str) -> Result<(), Error> {
+        let code = checked_close(code, reason)?;
+        Ok(self.engine_of(id)?.close(id, code, reason)?)
+    }
+
+    pub fn pause(&self, id: ConnId, paused: bool) -> Result<(), Error> {
+        Ok(self.engine_of(id)?.pause(id, paused)?)
+    }
+
+    pub fn subscribe(&self, id: ConnId, topic: &str) -> Result<(), Error> {
+        Ok(self
+            .engine_of(id)?
+            .subscribe(id, checked_topic(topic)?, true)?)
+    }
+
+    pub fn unsubscribe(&self, id: ConnId, topic: &str) -> Result<(), Error> {
+        Ok(self
+            .engine_of(id)?
+            .subscribe(id, checked_topic(topic)?, false)?)
+    }
+
+    pub fn buffered(&self, id: ConnId) -> usize {
+        self.engine_of(id).map_or(0, |e| e.buffered(id))
+    }
+
+    pub fn set_conn_user(&self, id: ConnId, user: usize) -> Result<(), Error> {
+        Ok(self.engine_of(id)?.remote().set_user(id, user)?)
+    }
+
+    pub fn conn_user(&self, id: ConnId) -> usize {
+        self.engine_of(id)
+            .ok()
+            .and_then(|e| e.remote().user(id))
+            .unwrap_or(0)
+    }
+
+    /// Encodes once, and hands the frame to every loop.
+    pub fn broadcast(&self, topic: Option<&str>, kind: Kind, data: &[u8]) -> Result<(), Error> {
+        if let Some(topic) = topic {
+            checked_topic(topic)?;
+        }
+        if kind == Kind::Text && core::str::from_utf8(data).is_err() {
+            return Err(Status::Utf8.into());
+        }
+        let frame = encoded(kind, data)?;
+        if frame.len() > self.config.settings.max_send_queue {
+            return Err(Status::TooBig.into());
+        }
+        if !self.engines.iter().all(|e| e.can_broadcast(frame.len())) {
+            return Err(Status::Again.into());
+        }
+        for engine in &self.engines {
+            engine.broadcast(topic, &frame)?;
+        }
+        Ok(())
+    }
+
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for engine in &self.engines {
+            engine.add_stats(&mut sum);
+        }
+        sum
+    }
+}
+
+impl Driver for Server {
+    fn ready(&self, engine: &Engine, token: u64) {
+        self.accept(engine, token);
+    }
+
+    fn timer(&self, engine: &Engine, _key: u32) {
+        self.accept_again(engine);
+    }
+
+    fn head(&self, engine: &Engine, id: ConnId, peer: &Addr, head: Vec<u8>) -> After {
+        self.answer_head(engine, id, peer, head)
+    }
+
+    fn bad_head(&self, engine: &Engine, id: ConnId, peer: &Addr, error: HttpError) -> After {
+        self.answer_bad_head(engine, id, peer, error)
+    }
+
+    fn broken(&self, _engine: &Engine, _id: ConnId, ending: Ending) {
+        match ending {
+            Ending::Clean => {}
+            Ending::HandshakeTimeout => log::info(format_args!("a handshake timed out")),
+            other => log::debug(format_args!("a connection ended unopened: {other:?}")),
+        }
+    }
+
+    fn message(&self, _engine: &Engine, id: ConnId, kind: Kind, data: &[u8]) {
+        self.handler.message(id, kind, data);
+    }
+
+    fn piece(&self, _engine: &Engine, id: ConnId, piece: &Piece<'_>) {
+        self.handler.piece(id, piece);
+    }
+
+    fn pong(&self, _engine: &Engine, id: ConnId, data: &[u8]) {
+        self.handler.pong(id, data);
+    }
+
+    fn writable(&self, _engine: &Engine, id: ConnId) {
+        self.handler.writable(id);
+    }
+
+    fn closed(&self, _engine: &Engine, id: ConnId, info: &CloseInfo) {
+        let level = if info.status == Status::Protocol {
+            log::WARN
+        } else {
+            log::INFO
+        };
+        let reason = core::str::from_utf8(info.reason.as_bytes()).unwrap_or("");
+        log::write(
+            level,
+            format_args!("connection {:x} ended: {} {reason}", id.0, info.code),
+        );
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.handler.closed(id, info);
+    }
+
+    fn freed(&self, _engine: &Engine) {
+        if self.full.load(Ordering::Relaxed) {
+            self.accept_again(self.first());
+        }
+    }
+}
+
+/// A close code that may be sent and a reason that fits; 0 is 1000.
+pub fn checked_close(code: u16, reason: &str) -> Result<u16, Error> {
+    let code = if code == 0 { 1000 } else { code };
+    if !close::is_sendable(code) {
+        return Err(Status::InvalidArg.because(format_args!("close code {code} must not be sent")));
+    }
+    if reason.len() > close::MAX_REASON {
+        let len = reason.len();
+        return Err(Status::TooBig.because(format_args!("a close reason of {len} bytes, over 123")));
+    }
+    Ok(code)
+}
+
+fn checked_topic(topic: &str) -> Result<&str, Error> {
+    match topic.len() {
+        1..=255 => Ok(topic),
+        len => {
+            Err(Status::InvalidArg
+                .because(format_args!("a topic has 1 to 255 bytes, this one {len}")))
+        }
+    }
+}
+
+fn encoded(kind: Kind, data: &[u8]) -> Result<Shared, Status> {
+    let opcode = match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
+    };
+    let header = Header {
+        fin: true,
+        rsv: 0,
+        opcode,
+        mask: None,
+        len: data.len() as u64,
+    };
+    let head = header.encode();
+    let mut frame = Vec::new();
+    frame
+        .try_reserve_exact(head.len() + data.len())
+        .map_err(|_| Status::NoMemory)?;
+    frame.extend_from_slice(&head);
+    frame.extend_from_slice(data);
+    Ok(Shared::new(frame))
+}

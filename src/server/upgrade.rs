@@ -1,0 +1,265 @@
+//! What a request head leads to: an open WebSocket, a page, or a refusal with words.
+
+use super::request::{c_string, Reply, RequestView};
+use super::Server;
+use crate::engine::conn::Ending;
+use crate::engine::{After, Engine};
+use crate::error::Status;
+use crate::log;
+use crate::net::conns::ConnId;
+use crate::net::sys::socket::Addr;
+use crate::proto::handshake::{self, ServerHandshake};
+use crate::proto::http::{self, HttpError, Request};
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+impl Server {
+    pub(super) fn answer_head(
+        &self,
+        engine: &Engine,
+        id: ConnId,
+        peer: &Addr,
+        head: Vec<u8>,
+    ) -> After {
+        let request = match Request::parse(head) {
+            Ok(request) => request,
+            Err(error) => return self.answer_bad_head(engine, id, peer, error),
+        };
+        let view = RequestView::new(request, peer);
+        match handshake::check_request(&view.request) {
+            Ok(Some(handshake)) => self.upgrade(engine, id, view, &handshake),
+            Ok(None) => self.http(engine, id, &view),
+            Err(error) => self.refuse(engine, id, &view, error),
+        }
+    }
+
+    pub(super) fn answer_bad_head(
+        &self,
+        engine: &Engine,
+        id: ConnId,
+        peer: &Addr,
+        error: HttpError,
+    ) -> After {
+        log::info(format_args!("{peer}: {} {}", error.status, error.why));
+        engine.with(|l| l.stats.handshakes_failed += 1);
+        let reply = plain(error.status, error.why);
+        respond(engine, id, &reply, false, false)
+    }
+
+    fn upgrade(
+        &self,
+        engine: &Engine,
+        id: ConnId,
+        mut view: RequestView,
+        handshake: &ServerHandshake,
+    ) -> After {
+        if let Err(error) = self.admit(&view.request) {
+            return self.refuse(engine, id, &view, error);
+        }
+        let preferred = self.config.subprotocols.as_deref();
+        let chosen = preferred.and_then(|p| handshake::choose_subprotocol(p, &view.request));
+        match chosen.map(c_string).transpose() {
+            Ok(subprotocol) => view.subprotocol = subprotocol,
+            Err(_) => return After::Drop(Ending::NoMemory),
+        }
+        // The place is taken before the application is asked, since other loops upgrade, too.
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.config.max_connections {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            let error = HttpError {
+                status: 503,
+                why: "too many connections",
+            };
+            return self.refuse(engine, id, &view, error);
+        }
+        let after = self.ask_and_open(engine, id, &mut view, handshake);
+        if !matches!(after, After::Opened) {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        after
+    }
+
+    fn ask_and_open(
+        &self,
+        engine: &Engine,
+        id: ConnId,
+        view: &mut RequestView,
+        handshake: &ServerHandshake,
+    ) -> After {
+        let mut reply = Reply::new(Some(&view.request));
+        let verdict = self.handler.upgrade(view, &mut reply);
+        if verdict != 0 {
+            let status = u16::try_from(verdict)
+                .ok()
+                .filter(|s| (300..=599).contains(s));
+            if status.is_none() {
+                log::error(format_args!(
+                    "on_upgrade returned {verdict}, no HTTP status: 500 sent"
+                ));
+            }
+            reply.status = status.unwrap_or(500);
+            engine.with(|l| l.stats.handshakes_failed += 1);
+            log::info(format_args!(
+                "upgrade refused by the application: {}",
+                reply.status
+            ));
+            return respond(engine, id, &reply, false, false);
+        }
+        let Reply {
+            headers,
+            subprotocol,
+            ..
+        } = reply;
+        if let Some(subprotocol) = subprotocol {
+            view.subprotocol = subprotocol;
+        }
+        let agreed = view.subprotocol.as_ref().and_then(|s| s.to_str().ok());
+        let mut out = Vec::new();
+        if handshake::write_accept(&mut out, handshake, agreed, &headers).is_err() {
+            return After::Drop(Ending::NoMemory);
+        }
+        let opened = engine.with(|l| l.write(id, &out).and_then(|()| l.open(id)));
+        match opened {
+            Some(Ok(())) => {
+                let (peer, path) = (view.peer().to_str(), view.path().to_str());
+                log::info(format_args!(
+                    "connection {:x} open: {} {}",
+                    id.0,
+                    peer.unwrap_or(""),
+                    path.unwrap_or("")
+                ));
+                self.handler.open(id, view);
+                After::Opened
+            }
+            Some(Err(Status::NoMemory)) => After::Drop(Ending::NoMemory),
+            _ => After::Drop(Ending::Abandoned),
+        }
+    }
+
+    /// What the configuration says about an upgrade.
+    fn admit(&self, request: &Request) -> Result<(), HttpError> {
+        let path = request.path().to_bytes();
+        if self
+            .config
+            .path
+            .as_ref()
+            .is_some_and(|p| p.as_bytes() != path)
+        {
+            return Err(HttpError {
+                status: 404,
+                why: "no WebSocket is served at this path",
+            });
+        }
+        let host = request.header(b"host").map_or(&b""[..], |h| h.to_bytes());
+        if self
+            .config
+            .allowed_hosts
+            .as_ref()
+            .is_some_and(|l| !handshake::list_allows(l, host))
+        {
+            return Err(HttpError {
+                status: 403,
+                why: "this Host is not served",
+            });
+        }
+        if let (Some(list), Some(origin)) =
+            (&self.config.allowed_origins, request.header(b"origin"))
+        {
+            if !handshake::list_allows(list, origin.to_bytes()) {
+                return Err(HttpError {
+                    status: 403,
+                    why: "this Origin is not allowed",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn http(&self, engine: &Engine, id: ConnId, view: &RequestView) -> After {
+        engine.with(|l| l.stats.http_requests += 1);
+        let request = &view.request;
+        let host = request.header(b"host").map_or(&b""[..], |h| h.to_bytes());
+        if self
+            .config
+            .allowed_hosts
+            .as_ref()
+            .is_some_and(|l| !handshake::list_allows(l, host))
+        {
+            let error = HttpError {
+                status: 403,
+                why: "this Host is not served",
+            };
+            return self.refuse(engine, id, view, error);
+        }
+        match request.has_body() {
+            Ok(false) => {}
+            Ok(true) => {
+                let error = HttpError {
+                    status: 413,
+                    why: "a request with a body is not served",
+                };
+                return self.refuse(engine, id, view, error);
+            }
+            Err(error) => return self.refuse(engine, id, view, error),
+        }
+        let mut reply = plain(404, "not found");
+        self.handler.http(view, &mut reply);
+        let head_only = view.method() == c"HEAD";
+        respond(engine, id, &reply, request.keep_alive(), head_only)
+    }
+
+    fn refuse(&self, engine: &Engine, id: ConnId, view: &RequestView, error: HttpError) -> After {
+        let peer = view.peer().to_str().unwrap_or("");
+        log::info(format_args!(
+            "{peer} refused: {} {}",
+            error.status, error.why
+        ));
+        engine.with(|l| l.stats.handshakes_failed += 1);
+        let mut reply = plain(error.status, error.why);
+        if error.status == 426 {
+            reply.headers.extend_from_slice(handshake::VERSION_HEADERS);
+        }
+        respond(engine, id, &reply, false, view.method() == c"HEAD")
+    }
+}
+
+/// An answer in words. Without memory for them it has none.
+fn plain(status: u16, text: &str) -> Reply<'static> {
+    let mut reply = Reply::new(None);
+    reply.status = status;
+    if reply.body.try_reserve_exact(text.len() + 1 + 64).is_ok() {
+        reply.body.extend_from_slice(text.as_bytes());
+        reply.body.push(b'\n');
+        reply.content_type = super::request::owned("text/plain; charset=utf-8").ok();
+        let _ = reply.headers.try_reserve(handshake::VERSION_HEADERS.len());
+    }
+    reply
+}
+
+fn respond(
+    engine: &Engine,
+    id: ConnId,
+    reply: &Reply<'_>,
+    keep_alive: bool,
+    head_only: bool,
+) -> After {
+    let mut out = Vec::new();
+    let written = http::Reply {
+        status: reply.status,
+        content_type: reply.content_type.as_deref(),
+        headers: &reply.headers,
+        body: &reply.body,
+        keep_alive,
+        head_only,
+    }
+    .write(&mut out);
+    let queued = written.map_err(Status::from).and_then(|()| {
+        engine
+            .with(|l| l.write(id, &out))
+            .unwrap_or(Err(Status::Internal))
+    });
+    match queued {
+        Ok(()) if keep_alive => After::Next,
+        Ok(()) => After::Last,
+        Err(_) => After::Drop(Ending::NoMemory),
+    }
+}
