@@ -7,11 +7,13 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::c_void;
-use core::fmt::{self, Write};
 use core::mem::size_of;
 use core::panic::PanicInfo;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::log;
+use crate::text::Line;
 
 #[cfg(not(panic = "abort"))]
 compile_error!(
@@ -91,57 +93,21 @@ fn panic(info: &PanicInfo) -> ! {
     static PANICKING: AtomicBool = AtomicBool::new(false);
     if !PANICKING.swap(true, Ordering::Relaxed) {
         // Memory may be what has run out, so the message is put together on the stack.
-        let mut line = Line {
-            bytes: [0; LINE_MAX],
-            len: 0,
-        };
-        // Line cuts off what does not fit and never fails.
-        let _ = write!(line, "libws: {info}");
-        on_panic(line.text());
+        on_panic(Line::<512>::from(format_args!("libws: {info}")).as_bytes());
     }
     // SAFETY: abort() may be called at any time.
     unsafe { libc::abort() }
 }
 
-/// Puts the message of a panic on record, before the process ends.
-fn on_panic(message: &str) {
-    for part in [message, "\n"] {
+/// Puts the message of a panic on record, before the process ends: on stderr, and in the program's log, which comes second
+/// because its callback may fail in a process that is in this state.
+fn on_panic(message: &[u8]) {
+    for part in [message, b"\n"] {
         // SAFETY: part is valid for its length. Nothing can be done about an error.
         unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
     }
-}
-
-const LINE_MAX: usize = 512;
-
-/// A line of text of limited length. What does not fit is left out.
-struct Line {
-    bytes: [u8; LINE_MAX],
-    len: usize,
-}
-
-impl Line {
-    fn text(&self) -> &str {
-        let bytes = self.bytes.get(..self.len).unwrap_or_default();
-        // The cut may have split a character.
-        match core::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => bytes
-                .get(..error.valid_up_to())
-                .and_then(|valid| core::str::from_utf8(valid).ok())
-                .unwrap_or_default(),
-        }
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
-        let taken = text.len().min(room.len());
-        if let (Some(to), Some(from)) = (room.get_mut(..taken), text.as_bytes().get(..taken)) {
-            to.copy_from_slice(from);
-        }
-        self.len += taken;
-        Ok(())
+    if let Ok(text) = core::str::from_utf8(message) {
+        log::error(format_args!("{text}"));
     }
 }
 
