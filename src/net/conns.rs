@@ -3,6 +3,7 @@
 
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Which connection: generation, event loop, slot. Never 0, never the same twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Conns<T> {
     free: Vec<u32>,
     owner: u8,
     limit: usize,
+    /// Where the generations of a new slot begin.
+    first: u32,
 }
 
 struct Slot<T> {
@@ -49,11 +52,16 @@ struct Slot<T> {
 impl<T> Conns<T> {
     /// For the event loop number `owner`, with room for `limit` connections.
     pub fn new(owner: u8, limit: usize) -> Conns<T> {
+        // Each table counts from elsewhere, so that an id which strayed from another server is
+        // as good as certain to find nothing.
+        static TABLES: AtomicU32 = AtomicU32::new(0);
+        let table = TABLES.fetch_add(1, Ordering::Relaxed);
         Conns {
             slots: Vec::new(),
             free: Vec::new(),
             owner,
             limit: limit.min(MAX_SLOTS),
+            first: (table.wrapping_mul(0x9e37_79b9) >> 2) + 1,
         }
     }
 
@@ -78,7 +86,7 @@ impl<T> Conns<T> {
                     return Err((OutOfMemory, conn));
                 }
                 self.slots.push(Slot {
-                    generation: 1,
+                    generation: self.first,
                     conn: None,
                 });
                 self.slots.len() as u32 - 1

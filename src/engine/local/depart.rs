@@ -42,21 +42,34 @@ impl Local {
             connection.close(Some(code), reason, io)
         })?;
         self.remote.closing(id);
+        // The peer's Close is to be seen, also when reading was paused.
+        self.set_paused(id, false);
         self.rearm(id);
         Ok(())
     }
 
     pub fn pause(&mut self, id: ConnId, paused: bool) -> Result<(), Status> {
-        let now = self.now;
         let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
-        let connection = conn.websocket().ok_or(Status::Closed)?;
-        connection.pause(paused, now);
-        conn.flags.paused = paused;
-        if !paused {
-            self.look_again(id);
-        }
+        conn.websocket()
+            .filter(|c| c.is_open())
+            .ok_or(Status::Closed)?;
+        self.set_paused(id, paused);
         self.rearm(id);
         Ok(())
+    }
+
+    fn set_paused(&mut self, id: ConnId, paused: bool) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
+        if let Some(connection) = conn.websocket() {
+            connection.pause(paused, now);
+        }
+        let before = core::mem::replace(&mut conn.flags.paused, paused);
+        if before && !paused {
+            self.look_again(id);
+        }
     }
 
     pub fn subscribe(&mut self, id: ConnId, topic: &str, on: bool) -> Result<(), Status> {

@@ -99,7 +99,6 @@ impl Local {
             if unopened {
                 self.end(id, Ending::Abandoned);
             } else {
-                let _ = self.pause(id, false);
                 let _ = self.close(id, code, "");
             }
         }

@@ -79,6 +79,7 @@ impl Connection {
         }
         match self.ping {
             Ping::Sent | Ping::Held if self.paused => None,
+            Ping::Sent | Ping::Held if limits.pong_timeout == Limits::FOREVER => None,
             Ping::Sent | Ping::Held => Some((after(self.since, limits.pong_timeout), Due::Pong)),
             Ping::Quiet => {
                 let interval = limits.ping_interval?;

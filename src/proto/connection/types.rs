@@ -20,10 +20,15 @@ pub struct Limits {
     pub pieces: bool,
     /// Silence of the peer after which it is pinged. None: never.
     pub ping_interval: Option<u32>,
-    /// Silence after such a Ping before the peer counts as gone.
+    /// Silence after such a Ping before the peer counts as gone, or FOREVER.
     pub pong_timeout: u32,
     /// From our Close to giving up on the peer's.
     pub close_timeout: u32,
+}
+
+impl Limits {
+    /// As a `pong_timeout`: the peer never counts as gone.
+    pub const FOREVER: u32 = u32::MAX;
 }
 
 /// Where masking keys come from.
