@@ -93,7 +93,13 @@ fn panic(info: &PanicInfo) -> ! {
     static PANICKING: AtomicBool = AtomicBool::new(false);
     if !PANICKING.swap(true, Ordering::Relaxed) {
         // Memory may be what has run out, so the message is put together on the stack.
-        on_panic(Line::<512>::from(format_args!("libws: {info}")).as_bytes());
+        // The Display of info would break the line.
+        let message = info.message();
+        let line = match info.location() {
+            Some(place) => Line::<512>::from(format_args!("libws: panic at {place}: {message}")),
+            None => Line::from(format_args!("libws: panic: {message}")),
+        };
+        on_panic(line.as_bytes());
     }
     // SAFETY: abort() may be called at any time.
     unsafe { libc::abort() }
