@@ -81,10 +81,14 @@ help:
 
 lib: $(LIB)/libws.a $(LIB)/$(REAL) $(LIB)/$(SONAME) $(LIB)/libws.so $(LIB)/libws.pc
 
+# Messages of panics name source files. Where the crates lie on the machine that built libws is nobody's business.
+CARGO_HOME ?= $(HOME)/.cargo
+PATHS = --config 'build.rustflags=["--remap-path-prefix=$(CARGO_HOME)/registry/src=crates"]'
+
 # cargo knows what has changed. The copies keep their time when nothing has, so that nothing else is built again.
 $(LIB)/libws.a: FORCE
 	$(CARGO) rustc --locked --lib --crate-type cdylib,staticlib --profile $(CARGO_PROFILE) \
-	    $(CARGO_FLAGS) --target-dir $(BUILD) $(RUSTC_FLAGS)
+	    $(CARGO_FLAGS) --target-dir $(BUILD) $(PATHS) $(RUSTC_FLAGS)
 	@mkdir -p $(LIB)
 	@cmp -s $(RUST_OUT)/libws.a $@ || cp $(RUST_OUT)/libws.a $@
 

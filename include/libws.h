@@ -73,6 +73,21 @@ typedef enum {
     WS_BINARY = 2,
 } ws_kind;
 
+// How much a log line matters.
+typedef enum {
+    // Nothing is logged.
+    WS_LOG_NONE = 0,
+    // Something failed that the program should know about.
+    WS_LOG_ERROR = 1,
+    // Something went wrong that libws has dealt with: a peer that broke the protocol, a full
+    // table.
+    WS_LOG_WARN = 2,
+    // Connections open and close.
+    WS_LOG_INFO = 3,
+    // Each step of handshakes and closing handshakes.
+    WS_LOG_DEBUG = 4,
+} ws_log_level;
+
 // A WebSocket client: one connection at a time, made again when it is lost if so configured.
 typedef struct ws_client ws_client;
 

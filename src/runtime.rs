@@ -5,14 +5,15 @@
 //! `std` contains such a bug instead.
 #![allow(unsafe_code)]
 
-use crate::log;
-use crate::text::Line;
 use core::alloc::{GlobalAlloc, Layout};
-use core::ffi::{c_void, CStr};
+use core::ffi::c_void;
 use core::mem::size_of;
 use core::panic::PanicInfo;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::log;
+use crate::text::Line;
 
 #[cfg(not(panic = "abort"))]
 compile_error!(
@@ -92,22 +93,27 @@ fn panic(info: &PanicInfo) -> ! {
     static PANICKING: AtomicBool = AtomicBool::new(false);
     if !PANICKING.swap(true, Ordering::Relaxed) {
         // Memory may be what has run out, so the message is put together on the stack.
-        let line = Line::<512>::from(format_args!("libws: {info}"));
-        on_panic(line.as_c_str());
+        // The Display of info would break the line.
+        let message = info.message();
+        let line = match info.location() {
+            Some(place) => Line::<512>::from(format_args!("libws: panic at {place}: {message}")),
+            None => Line::from(format_args!("libws: panic: {message}")),
+        };
+        on_panic(line.as_bytes());
     }
     // SAFETY: abort() may be called at any time.
     unsafe { libc::abort() }
 }
 
-/// Puts the message of a panic on record, before the process ends: in the program's log, or where
-/// there is none on stderr.
-fn on_panic(message: &CStr) {
-    if log::enabled(log::ERROR) {
-        return log::error(format_args!("{}", message.to_str().unwrap_or_default()));
-    }
-    for part in [message.to_bytes(), b"\n"] {
+/// Puts the message of a panic on record, before the process ends: on stderr, and in the program's log, which comes second
+/// because its callback may fail in a process that is in this state.
+fn on_panic(message: &[u8]) {
+    for part in [message, b"\n"] {
         // SAFETY: part is valid for its length. Nothing can be done about an error.
         unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
+    }
+    if let Ok(text) = core::str::from_utf8(message) {
+        log::error(format_args!("{text}"));
     }
 }
 

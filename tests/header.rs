@@ -60,6 +60,35 @@ fn header_declares_every_exported_function() {
     }
 }
 
+// cbindgen leaves out a type that no function mentions: such belong into [export] in cbindgen.toml.
+#[test]
+fn header_declares_every_public_type() {
+    let header = committed();
+    let mut count = 0;
+    for chapter in CHAPTERS {
+        let source = fs::read_to_string(root("src/capi").join(format!("{chapter}.rs")));
+        let source = source.expect("a file of CHAPTERS");
+        let types = source.lines().filter_map(|line| {
+            let rest = ["enum ", "struct ", "type "]
+                .iter()
+                .find_map(|kind| line.strip_prefix("pub ")?.strip_prefix(kind))?;
+            rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+        });
+        for name in types.filter(|name| name.starts_with("ws_")) {
+            count += 1;
+            let declared = header.lines().any(|line| {
+                line.ends_with(&format!(" {name};")) || line.contains(&format!("(*{name})("))
+            });
+            assert!(
+                declared,
+                "{name} of src/capi/{chapter}.rs is missing in the header"
+            );
+        }
+    }
+    assert!(count > 0, "no type was found in src/capi");
+}
+
 #[test]
 fn header_lines_fit_a_screen() {
     for (index, line) in committed().lines().enumerate() {

@@ -98,8 +98,7 @@ impl ws_client_config {
         let parsed = ClientUrl::parse(url)
             .map_err(|why| Status::InvalidArg.because(format_args!("url: {why}")))?;
         if parsed.secure {
-            let text = format_args!("url: this build has no TLS");
-            return Err(Status::Unsupported.because(text));
+            return Err(Status::Unsupported.because(format_args!("url: this build has no TLS")));
         }
         check_subprotocols(subprotocols.as_deref())?;
         if let Some(Err(why)) = headers.as_deref().map(handshake::check_extra_headers) {
@@ -115,12 +114,13 @@ impl ws_client_config {
         let connect_timeout = or(self.connect_timeout_ms, CONNECT_TIMEOUT);
         let min = self.reconnect_min_ms;
         if min == 0 && self.reconnect_max_ms != 0 {
-            let text = format_args!("reconnect_max_ms is set, but not reconnect_min_ms");
-            return Err(Status::InvalidArg.because(text));
+            return Err(Status::InvalidArg.because(format_args!(
+                "reconnect_max_ms is set, but not reconnect_min_ms"
+            )));
         }
         if min != 0 && self.reconnect_max_ms != 0 && self.reconnect_max_ms < min {
-            let text = format_args!("reconnect_max_ms is below reconnect_min_ms");
-            return Err(Status::InvalidArg.because(text));
+            return Err(Status::InvalidArg
+                .because(format_args!("reconnect_max_ms is below reconnect_min_ms")));
         }
         Ok(client::Config {
             settings: Settings {

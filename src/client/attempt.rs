@@ -107,8 +107,10 @@ impl Client {
                         drop(state);
                         let why = error.0.to_str().unwrap_or("");
                         let host = self.config.url.host_header();
-                        let text = format_args!("dns: {host}: {why}");
-                        self.attempt_failed(engine, Failure::new(Status::Dns, text));
+                        self.attempt_failed(
+                            engine,
+                            Failure::new(Status::Dns, format_args!("dns: {host}: {why}")),
+                        );
                     }
                 }
             }
@@ -127,8 +129,13 @@ impl Client {
         let resolving = matches!(self.state.lock().stage, Stage::Resolving(_));
         if resolving {
             let (host, ms) = (self.config.url.host_header(), self.config.connect_timeout);
-            let text = format_args!("dns: no answer for {host} within {ms} ms");
-            self.attempt_failed(engine, Failure::new(Status::Timeout, text));
+            self.attempt_failed(
+                engine,
+                Failure::new(
+                    Status::Timeout,
+                    format_args!("dns: no answer for {host} within {ms} ms"),
+                ),
+            );
         }
     }
 
@@ -164,8 +171,13 @@ impl Client {
                 engine.with(|l| l.set_timer(ATTEMPT, Some(deadline)));
             }
             Err(errno) => {
-                let text = format_args!("dns: no thread for the lookup: {errno}");
-                self.attempt_failed(engine, Failure::new(Status::Io, text));
+                self.attempt_failed(
+                    engine,
+                    Failure::new(
+                        Status::Io,
+                        format_args!("dns: no thread for the lookup: {errno}"),
+                    ),
+                );
             }
         }
     }
@@ -200,8 +212,10 @@ impl Client {
                     return;
                 }
                 Some(Err(errno)) => {
-                    let text = format_args!("tcp: connect {addr}: {errno}");
-                    state.failure = Some(Failure::new(Status::Io, text));
+                    state.failure = Some(Failure::new(
+                        Status::Io,
+                        format_args!("tcp: connect {addr}: {errno}"),
+                    ));
                 }
                 None => return,
             }
@@ -212,8 +226,10 @@ impl Client {
     pub(super) fn request(&self, engine: &Engine, id: ConnId) {
         let key = engine.with(|l| l.random.take::<16>());
         let Some(Ok(key)) = key else {
-            let text = format_args!("websocket: the kernel gives no random bytes");
-            self.state.lock().failure = Some(Failure::new(Status::Io, text));
+            self.state.lock().failure = Some(Failure::new(
+                Status::Io,
+                format_args!("websocket: the kernel gives no random bytes"),
+            ));
             engine.with(|l| l.end(id, Ending::Abandoned));
             return;
         };
@@ -320,15 +336,15 @@ impl Client {
                 Status::Timeout,
                 format_args!("tcp: connect {addr}: timed out"),
             ),
-            (Ending::HandshakeTimeout, true) => {
-                let text = format_args!("http: no answer from {addr} within {ms} ms");
-                Failure::new(Status::Timeout, text)
-            }
+            (Ending::HandshakeTimeout, true) => Failure::new(
+                Status::Timeout,
+                format_args!("http: no answer from {addr} within {ms} ms"),
+            ),
             (Ending::NoMemory, _) => Failure::new(Status::NoMemory, format_args!("out of memory")),
-            _ => {
-                let text = format_args!("http: {addr} ended the connection without an answer");
-                Failure::new(Status::Handshake, text)
-            }
+            _ => Failure::new(
+                Status::Handshake,
+                format_args!("http: {addr} ended the connection without an answer"),
+            ),
         };
         let given_up = self.giving_up.load(Ordering::Acquire);
         if established || given_up || state.addrs.is_empty() {
@@ -401,8 +417,13 @@ impl Client {
             }
             Stage::Resolving(_) => {
                 drop(state);
-                let text = format_args!("dns: given up by ws_client_close()");
-                self.attempt_failed(engine, Failure::new(Status::Closed, text));
+                self.attempt_failed(
+                    engine,
+                    Failure::new(
+                        Status::Closed,
+                        format_args!("dns: given up by ws_client_close()"),
+                    ),
+                );
             }
             Stage::Idle | Stage::Waiting => {
                 state.stage = Stage::Over(Status::Ok);

@@ -205,8 +205,7 @@ impl Driver for Client {
         let reason = core::str::from_utf8(info.reason.as_bytes()).unwrap_or("");
         log::info(format_args!("connection closed: {} {reason}", info.code));
         if info.status != Status::Ok {
-            let text = format_args!("websocket: {reason}");
-            *self.error.lock() = Line::from(text);
+            *self.error.lock() = Line::from(format_args!("websocket: {reason}"));
         }
         self.handler.closed(info);
         self.ended(engine, info.status);

@@ -39,8 +39,9 @@ impl Server {
             return Err(Status::InvalidArg.because(format_args!("timeout_ms is below -1")));
         }
         if self.engines.len() > 1 {
-            let text = format_args!("ws_server_poll drives one loop, config.threads is more");
-            return Err(Status::InvalidArg.because(text));
+            return Err(Status::InvalidArg.because(format_args!(
+                "ws_server_poll drives one loop, config.threads is more"
+            )));
         }
         let engine = self.first();
         if self.running.load(Ordering::Acquire) {

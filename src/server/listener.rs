@@ -39,8 +39,9 @@ impl Server {
         }
         let listener = match parsed {
             ListenUrl::Tcp { secure: true, .. } => {
-                let text = format_args!("{url}: this build has no TLS");
-                return Err(Status::Unsupported.because(text));
+                return Err(
+                    Status::Unsupported.because(format_args!("{url}: this build has no TLS"))
+                );
             }
             ListenUrl::Tcp { host, port, .. } => self.listen_tcp(url, &addr_of(&host, port)?)?,
             ListenUrl::Unix(path) => self.listen_unix(path)?,
@@ -101,8 +102,8 @@ impl Server {
 
     fn listen_inherited(&self, number: i32) -> Result<Listener, Error> {
         if !socket::is_listening(number) {
-            let text = format_args!("fd:{number} is not a listening stream socket");
-            return Err(Status::InvalidArg.because(text));
+            return Err(Status::InvalidArg
+                .because(format_args!("fd:{number} is not a listening stream socket")));
         }
         let fd = Fd::owning(number);
         socket::adopt(&fd).map_err(|errno| Error::io(errno, format_args!("fcntl fd:{number}")))?;
