@@ -193,13 +193,9 @@ impl Engine {
     }
 
     fn failed(&self, id: ConnId, violation: Violation) {
-        let ending = match violation {
-            Violation::NO_MEMORY => Ending::NoMemory,
-            other => Ending::Violation(other),
-        };
         self.with(|l| {
             l.flush(id);
-            l.end(id, ending);
+            l.end(id, Ending::from(violation));
         });
     }
 

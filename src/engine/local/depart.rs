@@ -278,6 +278,7 @@ impl Local {
         conn.flags.dirty = false;
         if let Some(mut outbox) = conn.outbox.take() {
             let mut failed = None;
+            let mut violation = None;
             while !outbox.is_empty() {
                 let mut parts: [&[u8]; MAX_PARTS] = [&[]; MAX_PARTS];
                 let filled = outbox.slices(&mut parts);
@@ -303,7 +304,12 @@ impl Local {
                         masks: &mut self.random,
                         now: self.now,
                     });
+                    // For want of memory or randomness it may have given up.
+                    violation = connection.outcome().violation;
                 }
+            }
+            if let Some(violation) = violation.filter(|_| failed.is_none()) {
+                self.end(id, Ending::from(violation));
             }
             if let Some(errno) = failed {
                 // What is queued can never go.
