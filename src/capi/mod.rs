@@ -13,15 +13,20 @@
 mod callbacks;
 mod client;
 mod config;
+mod frame;
 mod guard;
 mod log;
+mod proto;
+mod proto_handle;
 mod request;
 mod server;
 mod status;
 mod types;
 
 pub use client::ws_client_config;
+pub use frame::{ws_frame_head, ws_opcode};
 pub use log::ws_log_level;
+pub use proto::{ws_proto_config, ws_proto_end, ws_proto_event, ws_proto_event_type, ws_role};
 pub use server::ws_server_config;
 pub use status::ws_status;
 pub use types::{ws_close_info, ws_kind, ws_message, ws_piece, ws_stats};
