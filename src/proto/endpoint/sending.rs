@@ -3,7 +3,6 @@
 use super::{CommandError, Endpoint, Stage};
 use crate::proto::connection::{Connection, Io, Masks, Role, SendError};
 use crate::proto::frame::{frame_len, Kind};
-use crate::proto::OutOfMemory;
 
 impl Endpoint {
     pub fn send(
@@ -91,11 +90,5 @@ impl Endpoint {
         let done = self.with_open(masks, body);
         done.unwrap_or(Err(SendError::Closed))
             .map_err(CommandError::Send)
-    }
-}
-
-impl From<OutOfMemory> for CommandError {
-    fn from(_: OutOfMemory) -> CommandError {
-        CommandError::Send(SendError::NoMemory)
     }
 }
