@@ -19,7 +19,7 @@ mod server;
 mod subprotocols;
 mod view;
 
-pub use allow::list_allows;
+pub use allow::{list_allows, origin_allowed};
 pub use asked::{check_page, write_refusal, Asked, PLAIN_TEXT};
 pub use client::{
     check_response, read_response, write_request, Agreed, Answer, HandshakeError, Offer,

@@ -105,8 +105,8 @@ impl Local {
         self.remote.opened(id)?;
         conn.phase = Phase::Open(Connection::new(role, now));
         conn.flags.opened = true;
-        self.stats.connections_open += 1;
-        self.stats.connections_total += 1;
+        self.remote.counters().connections_open.add(1);
+        self.remote.counters().connections_total.add(1);
         self.rearm(id);
         Ok(())
     }
@@ -123,9 +123,15 @@ impl Local {
             conn.flags.more = true;
             return None;
         }
+        // What was set aside comes first, or the stream would lose its order.
+        if conn.extra.as_ref().is_some_and(|e| !e.stash.is_empty()) {
+            conn.flags.more = true;
+            self.look_again(id);
+            return None;
+        }
         match conn.stream.receive(into) {
             Received::Bytes(n) => {
-                self.stats.bytes_received += n as u64;
+                self.remote.counters().bytes_received.add(n as u64);
                 conn.flags.more = n == into.len() || hung_up;
                 if let Phase::Open(connection) = &mut conn.phase {
                     connection.touch(now);

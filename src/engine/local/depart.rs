@@ -23,13 +23,18 @@ impl Local {
 
     pub fn send(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
         self.make_room(id, data.len())?;
-        if data.len() >= DIRECT && self.settings.role == Role::Server {
-            self.send_direct(id, kind, data)?;
+        // Counted before it can reach the peer.
+        self.remote.counters().messages_sent.add(1);
+        let sent = if data.len() >= DIRECT && self.settings.role == Role::Server {
+            self.send_direct(id, kind, data)
         } else {
-            self.with_open(id, |connection, io| connection.send(kind, data, io))?;
-        }
-        self.stats.messages_sent += 1;
-        Ok(())
+            self.with_open(id, |connection, io| connection.send(kind, data, io))
+        };
+        self.remote
+            .counters()
+            .messages_sent
+            .subtract(u64::from(sent.is_err()));
+        sent
     }
 
     pub fn ping(&mut self, id: ConnId, data: &[u8]) -> Result<(), Status> {
@@ -122,10 +127,10 @@ impl Local {
         }
         if conn.queued() + frame.len() > limit {
             conn.flags.wants_room = true;
-            self.stats.messages_dropped += 1;
+            self.remote.counters().messages_dropped.add(1);
             return;
         }
-        self.stats.messages_sent += 1;
+        self.remote.counters().messages_sent.add(1);
         // Nothing is queued: the kernel takes it from the shared bytes. Else it waits its turn.
         let mut taken = 0;
         if conn.outbox.is_none() {
@@ -133,7 +138,7 @@ impl Local {
                 Sent::Bytes(n) => taken = n,
                 Sent::Failed(errno) => return self.end(id, Ending::Io(errno)),
             }
-            self.stats.bytes_sent += taken as u64;
+            self.remote.counters().bytes_sent.add(taken as u64);
             if taken == frame.len() {
                 return;
             }
@@ -178,7 +183,7 @@ impl Local {
                     return Ok(());
                 }
             }
-            self.stats.bytes_sent += taken as u64;
+            self.remote.counters().bytes_sent.add(taken as u64);
         }
         if let Some(outbox) = &mut conn.outbox {
             outbox.advance(taken.min(before));
@@ -285,7 +290,7 @@ impl Local {
                 let offered: usize = parts[..filled].iter().map(|p| p.len()).sum();
                 match conn.stream.send(&parts[..filled]) {
                     Sent::Bytes(n) => {
-                        self.stats.bytes_sent += n as u64;
+                        self.remote.counters().bytes_sent.add(n as u64);
                         outbox.advance(n);
                         if n < offered {
                             break;
