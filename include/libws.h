@@ -419,8 +419,9 @@ typedef struct {
     // Bytes of a received message, fragments together [1 MiB; no limit with pieces]. A larger one
     // fails the connection with close code 1009 as soon as its length is announced.
     size_t max_message_size;
-    // Bytes queued, frame heads included [256 KiB]. A message that would exceed it is refused with
-    // WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
+    // Bytes queued, frame heads included [256 KiB, or enough for a message of max_message_size where
+    // that is more]. A message that would exceed it is refused with WS_ERR_AGAIN; one that is larger
+    // by itself with WS_ERR_TOO_BIG.
     size_t max_send_queue;
     // Milliseconds from ws_proto_new() to the open WebSocket, the program's own answer to the
     // request included [5000].

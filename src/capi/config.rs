@@ -180,15 +180,16 @@ impl ws_proto_config {
             }
         };
         let pieces = self.pieces != 0;
+        let limits = Limits {
+            max_message: message_limit(self.max_message_size, pieces),
+            pieces,
+            ping_interval: interval(self.ping_interval_ms),
+            pong_timeout: or(self.pong_timeout_ms, PONG_TIMEOUT),
+            close_timeout: or(self.close_timeout_ms, CLOSE_TIMEOUT),
+        };
         let settings = endpoint::Settings {
-            limits: Limits {
-                max_message: message_limit(self.max_message_size, pieces),
-                pieces,
-                ping_interval: interval(self.ping_interval_ms),
-                pong_timeout: or(self.pong_timeout_ms, PONG_TIMEOUT),
-                close_timeout: or(self.close_timeout_ms, CLOSE_TIMEOUT),
-            },
-            max_send_queue: send_queue(self.max_send_queue),
+            limits,
+            max_send_queue: send_queue(self.max_send_queue, limits.max_message),
             handshake_timeout: or(self.handshake_timeout_ms, HANDSHAKE_TIMEOUT),
             subprotocols,
         };
