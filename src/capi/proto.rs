@@ -107,8 +107,8 @@ pub enum ws_proto_event_type {
 
 /// What has happened. Zero-initialise it, set struct_size, and hand it to ws_proto_next(); fields
 /// that do not belong to the type are 0. Pointers in it live until the next call of
-/// ws_proto_next(), ws_proto_feed() or ws_proto_free() for this ws_proto, data in the lent buffer
-/// as long as that. Grows at the end only.
+/// ws_proto_next(), ws_proto_feed() or ws_proto_free() for this ws_proto; what is sent meanwhile may
+/// come from them. Grows at the end only.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ws_proto_event {
