@@ -211,7 +211,7 @@ impl Engine {
         if let Some(result) = self.as_owner(|l| l.send(id, kind, data)) {
             return result;
         }
-        if kind == Kind::Text && core::str::from_utf8(data).is_err() {
+        if kind == Kind::Text && !crate::proto::utf8::is_valid(data) {
             return Err(Status::Utf8);
         }
         let need = self.settings.frame_len(data.len());

@@ -178,8 +178,12 @@ impl Local {
         }
         match &mut conn.phase {
             Phase::Open(connection) => {
-                let mut outbox = conn.outbox.take().or_else(|| spare(&mut self.spare));
-                let Some(out) = outbox.as_deref_mut() else {
+                // It stays until the bytes are used up and flushed, so that all answers to them
+                // leave together.
+                if conn.outbox.is_none() {
+                    conn.outbox = spare(&mut self.spare);
+                }
+                let Some(out) = conn.outbox.as_deref_mut() else {
                     self.end(id, Ending::NoMemory);
                     return Step::Idle;
                 };
@@ -190,11 +194,6 @@ impl Local {
                     now: self.now,
                 };
                 let event = connection.receive(input, at, &mut io);
-                let queued = !out.is_empty();
-                self.give_back(id, outbox);
-                if queued {
-                    self.touch(id);
-                }
                 event.map_or(Step::Idle, Step::Event)
             }
             Phase::Upgrading(place) => {

@@ -133,7 +133,7 @@ impl Local {
         self.remote.counters().messages_sent.add(1);
         // Nothing is queued: the kernel takes it from the shared bytes. Else it waits its turn.
         let mut taken = 0;
-        if conn.outbox.is_none() {
+        if conn.queued() == 0 {
             match conn.stream.send(&[frame]) {
                 Sent::Bytes(n) => taken = n,
                 Sent::Failed(errno) => return self.end(id, Ending::Io(errno)),
@@ -251,20 +251,19 @@ impl Local {
         body: impl FnOnce(&mut Conn, &mut Outbox, &mut Random) -> Result<(), SendError>,
     ) -> Result<(), Status> {
         let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
-        let mut outbox = conn.outbox.take().or_else(|| spare(&mut self.spare));
-        let out = outbox.as_deref_mut().ok_or(Status::NoMemory)?;
-        let result = body(conn, out, &mut self.random);
-        let queued = !out.is_empty();
-        self.give_back(id, outbox);
-        if queued {
-            self.touch(id);
+        if conn.outbox.is_none() {
+            conn.outbox = spare(&mut self.spare);
         }
+        let mut outbox = conn.outbox.take().ok_or(Status::NoMemory)?;
+        let result = body(conn, &mut outbox, &mut self.random);
+        conn.outbox = Some(outbox);
+        // Flushing puts it back into the pool.
+        self.touch(id);
         result.map_err(Status::from)
     }
 
     /// Puts an outbox back into its connection, or into the pool when nothing is queued.
-    pub(super) fn give_back(&mut self, id: ConnId, outbox: Option<Box<Outbox>>) {
-        let Some(mut outbox) = outbox else { return };
+    pub(super) fn give_back(&mut self, id: ConnId, mut outbox: Box<Outbox>) {
         if !outbox.is_empty() {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.outbox = Some(outbox);
@@ -323,7 +322,7 @@ impl Local {
             }
             let blocked = !outbox.is_empty();
             outbox.set_blocked(blocked);
-            self.give_back(id, Some(outbox));
+            self.give_back(id, outbox);
             self.watch(id, blocked);
         }
         self.flushed(id);

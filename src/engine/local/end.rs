@@ -179,7 +179,7 @@ impl Local {
         if let Some(mut conn) = self.conns.remove(id) {
             if let Some(mut outbox) = conn.outbox.take() {
                 outbox.reset(SPARE_BYTES);
-                self.give_back(id, Some(outbox));
+                self.give_back(id, outbox);
             }
         }
         self.remote.set_load(self.conns.count() as u32);
