@@ -172,7 +172,7 @@ impl Engine {
         let mut alarm = self.alarm.lock();
         if alarm.is_none() {
             let io = |errno| Error::io(errno, format_args!("timerfd"));
-            let timer = Timer::new().map_err(io)?;
+            let mut timer = Timer::new().map_err(io)?;
             self.remote
                 .epoll()
                 .add(timer.raw(), ALARM, Interest::Level)

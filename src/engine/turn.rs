@@ -238,7 +238,7 @@ impl Engine {
     fn set_alarm(&self) {
         if self.has_alarm.load(Ordering::Acquire) {
             let due = self.with(|l| l.due()).flatten();
-            if let Some(alarm) = &*self.alarm.lock() {
+            if let Some(alarm) = &mut *self.alarm.lock() {
                 alarm.set(due);
             }
         }
