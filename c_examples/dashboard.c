@@ -220,7 +220,8 @@ static void on_message(ws_server *server, ws_conn_id conn, const ws_message *mes
     int len;
 
     // Exactly one number: anything behind it makes the count 2.
-    if (message->kind != WS_TEXT || message->len > 16 || sscanf(message->data, "rate %3d%c", &rate, &rest) != 1
+    if (message->kind != WS_TEXT || message->len > 16
+        || memchr(message->data, '\0', message->len) != NULL || sscanf(message->data, "rate %3d%c", &rate, &rest) != 1
         || rate < 1 || rate > RATE_MAX) {
         len = snprintf(json, sizeof json, "{\"type\":\"error\",\"text\":\"I know only: rate 1 to rate %d\"}", RATE_MAX);
         report("answer", ws_server_send(server, conn, WS_TEXT, json, (size_t)len));

@@ -376,7 +376,7 @@ static int run(const struct options *options)
     }
     free(cat.line);
 
-    if (!cat.opened)
+    if (!cat.opened && !interrupted)
         return EXIT_NOT_OPENED;
     return cat.failed && !interrupted ? EXIT_LOST : EXIT_SUCCESS;
 }

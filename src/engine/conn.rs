@@ -59,6 +59,8 @@ pub struct Flags {
     pub ready: bool,
     /// The socket may hold more than was read.
     pub more: bool,
+    /// epoll has told that the peer ended its direction, which it does once: read to the end.
+    pub hung_up: bool,
     /// A send was refused: on_writable is owed when there is room.
     pub wants_room: bool,
     /// The application reads no more for now.

@@ -119,6 +119,7 @@ impl Local {
         if conn.ending.is_some() && !lingering {
             return None;
         }
+        conn.flags.hung_up |= hung_up;
         if conn.held() {
             conn.flags.more = true;
             return None;
@@ -132,7 +133,7 @@ impl Local {
         match conn.stream.receive(into) {
             Received::Bytes(n) => {
                 self.remote.counters().bytes_received.add(n as u64);
-                conn.flags.more = n == into.len() || hung_up;
+                conn.flags.more = n == into.len() || conn.flags.hung_up;
                 if let Phase::Open(connection) = &mut conn.phase {
                     connection.touch(now);
                 }
