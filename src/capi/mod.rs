@@ -13,6 +13,7 @@
 mod callbacks;
 mod client;
 mod config;
+pub mod dropin;
 mod guard;
 mod log;
 mod request;

@@ -13,6 +13,7 @@ use core::ffi::{c_int, CStr};
 /// A request with the address that it came from.
 pub struct RequestView {
     pub request: Request,
+    pub addr: Addr,
     peer: Line<64>,
     pub subprotocol: Option<CString>,
 }
@@ -21,6 +22,7 @@ impl RequestView {
     pub fn new(request: Request, peer: &Addr) -> RequestView {
         RequestView {
             request,
+            addr: *peer,
             peer: Line::from(format_args!("{peer}")),
             subprotocol: None,
         }
