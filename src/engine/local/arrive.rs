@@ -119,7 +119,9 @@ impl Local {
         if conn.ending.is_some() && !lingering {
             return None;
         }
-        if conn.held() {
+        // What was set aside comes before what is still in the socket.
+        let set_aside = conn.extra.as_ref().is_some_and(|e| !e.stash.is_empty());
+        if conn.held() || set_aside {
             conn.flags.more = true;
             return None;
         }
