@@ -68,7 +68,7 @@ help:
 	@echo 'make examples     build c_examples/*.c into $(PROGRAMS)'
 	@echo 'make demo         install what is needed, build and serve the dashboard (PORT=$(PORT))'
 	@echo 'make test         install what is needed, build and run all tests'
-	@echo 'make bench        measure throughput and latency'
+	@echo 'make bench        measure echo_server beside the floor (ROUNDS=5 SECS=1 CASES=a,b,...)'
 	@echo 'make header       generate include/libws.h from src/capi'
 	@echo 'make setup        install what tests need (scripts/setup build: what a build needs)'
 	@echo 'make clean        remove $(BUILD)'
@@ -171,7 +171,7 @@ test:
 bench:
 	scripts/setup build
 	$(MAKE) examples
-	benches/run
+	BUILD='$(BUILD)' ECHO_SERVER='$(PROGRAMS)/echo_server' benches/run
 
 clean:
 	rm -rf $(BUILD)

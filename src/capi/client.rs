@@ -44,8 +44,9 @@ pub struct ws_client_config {
     /// Bytes of a received message, fragments together [1 MiB; no limit with on_piece]. A larger
     /// one fails the connection with close code 1009 as soon as its length is announced.
     pub max_message_size: usize,
-    /// Bytes queued, frame heads included [256 KiB]. A message that would exceed it is refused with
-    /// WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
+    /// Bytes queued, frame heads included [256 KiB, or what one message of max_message_size takes
+    /// if that is more]. A message that would exceed it is refused with WS_ERR_AGAIN; one that is
+    /// larger by itself with WS_ERR_TOO_BIG.
     pub max_send_queue: usize,
     /// Bytes of the receive buffer, 4 KiB to 16 MiB [256 KiB]. Memory is used only as far as it
     /// gets filled.

@@ -10,6 +10,7 @@ use crate::client;
 use crate::engine::Settings;
 use crate::error::{Error, Status};
 use crate::proto::connection::{Limits, Role};
+use crate::proto::frame::MAX_HEAD;
 use crate::proto::handshake;
 use crate::proto::http::is_field_value;
 use crate::proto::url::ClientUrl;
@@ -70,7 +71,7 @@ impl ws_server_config {
             settings: Settings {
                 role: Role::Server,
                 limits,
-                max_send_queue: send_queue(self.max_send_queue),
+                max_send_queue: send_queue(self.max_send_queue, limits.max_message),
                 handshake_timeout: or(self.handshake_timeout_ms, HANDSHAKE_TIMEOUT),
                 receive_buffer: receive_buffer(self.receive_buffer_size)?,
                 slots: connections as usize + SPARE_SLOTS,
@@ -127,7 +128,7 @@ impl ws_client_config {
             settings: Settings {
                 role: Role::Client,
                 limits,
-                max_send_queue: send_queue(self.max_send_queue),
+                max_send_queue: send_queue(self.max_send_queue, limits.max_message),
                 handshake_timeout: connect_timeout,
                 receive_buffer: receive_buffer(self.receive_buffer_size)?,
                 slots: client::SLOTS,
@@ -169,11 +170,14 @@ fn message_limit(bytes: usize, pieces: bool) -> u64 {
     }
 }
 
-fn send_queue(bytes: usize) -> usize {
-    if bytes == 0 {
-        SEND_QUEUE
-    } else {
-        bytes
+/// By default there is room for an echo of the largest message.
+fn send_queue(bytes: usize, max_message: u64) -> usize {
+    if bytes != 0 {
+        return bytes;
+    }
+    match usize::try_from(max_message) {
+        Ok(message) if max_message != u64::MAX => SEND_QUEUE.max(message.saturating_add(MAX_HEAD)),
+        _ => SEND_QUEUE,
     }
 }
 

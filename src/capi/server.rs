@@ -33,8 +33,9 @@ pub struct ws_server_config {
     /// Bytes of a received message, fragments together [1 MiB; no limit with on_piece]. A larger
     /// one fails the connection with close code 1009 as soon as its length is announced.
     pub max_message_size: usize,
-    /// Bytes queued for one connection, frame heads included [256 KiB]. A message that would exceed
-    /// it is refused with WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
+    /// Bytes queued for one connection, frame heads included [256 KiB, or what one message of
+    /// max_message_size takes if that is more]. A message that would exceed it is refused with
+    /// WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
     pub max_send_queue: usize,
     /// Bytes of an event loop's receive buffer, which all its connections share, 4 KiB to 16 MiB
     /// [256 KiB]. Memory is used only as far as it gets filled. 64 KiB suits a small board; below
@@ -56,10 +57,11 @@ pub struct ws_server_config {
     /// Subprotocols spoken here, comma-separated, preferred first: "v2.acme,v1.acme" [none]. The
     /// first that the client offers is agreed on.
     pub subprotocols: *const c_char,
-    /// Web origins allowed to connect, comma-separated:
-    /// "https://app.example,http://192.0.2.1:8080"; an upgrade with another Origin header gets 403;
-    /// one without the header comes from no browser and passes [any]. A server on a desk or in a
-    /// home should set it: any page in a local browser can reach the server, on loopback too.
+    /// Web origins allowed to connect, comma-separated: "https://app.example,http://192.0.2.1:8080";
+    /// "self" stands for pages that this server serves itself (the Origin's host and port are those
+    /// of the Host header). An upgrade with another Origin header gets 403; one without the header
+    /// comes from no browser and passes [any]. A server on a desk or in a home should set it: any
+    /// page in a local browser can reach the server, on loopback too.
     pub allowed_origins: *const c_char,
     /// Values of the Host header that are served, with or without port, comma-separated; others get
     /// 403 [any]. Guards against DNS rebinding.
@@ -191,8 +193,8 @@ pub unsafe extern "C" fn ws_server_listener_port(server: *const ws_server, index
     guard::server_or(server, 0, |s| s.listener_port(index))
 }
 
-/// Serves in this thread (and config.threads - 1 more) until ws_server_stop(). Then the connections
-/// are still open: ws_server_free() closes them.
+/// Serves in this thread (and config.threads - 1 more) until ws_server_stop(), not at all if that
+/// was called before. Then the connections are still open: ws_server_free() closes them.
 /// WS_OK: stopped. WS_ERR_REENTRANT: in a callback, or it runs already. WS_ERR_IO: a loop or thread
 /// could not be set up.
 #[no_mangle]

@@ -361,10 +361,8 @@ impl Client {
     }
 
     fn attempt_failed(&self, engine: &Engine, failure: Failure) {
-        engine.with(|l| {
-            l.stats.handshakes_failed += 1;
-            l.set_timer(ATTEMPT, None)
-        });
+        engine.counters().handshakes_failed.add(1);
+        engine.with(|l| l.set_timer(ATTEMPT, None));
         let text = core::str::from_utf8(failure.text.as_bytes()).unwrap_or("");
         log::info(format_args!("{text}"));
         *self.error.lock() = failure.text.clone();

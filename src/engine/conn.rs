@@ -96,6 +96,15 @@ pub enum Ending {
     Abandoned,
 }
 
+impl From<Violation> for Ending {
+    fn from(violation: Violation) -> Ending {
+        match violation {
+            Violation::NO_MEMORY => Ending::NoMemory,
+            other => Ending::Violation(other),
+        }
+    }
+}
+
 impl Ending {
     pub fn status(self) -> Status {
         match self {

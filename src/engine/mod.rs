@@ -35,7 +35,7 @@ use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering};
 use local::Local;
 use remote::{Command, Remote};
-use stats::{Published, Stats};
+use stats::{Counters, Stats};
 
 /// What an event loop is made with. Times are in milliseconds, sizes in bytes.
 #[derive(Clone, Copy)]
@@ -138,7 +138,6 @@ pub struct Engine {
     settings: Settings,
     remote: Arc<Remote>,
     local: ThreadCell<Local>,
-    published: Published,
     /// For a foreign event loop: makes the epoll fd readable when a deadline comes.
     alarm: Mutex<Option<Timer>>,
     has_alarm: AtomicBool,
@@ -158,7 +157,6 @@ impl Engine {
             settings,
             local: ThreadCell::new(Local::new(settings, remote.clone(), index)),
             remote,
-            published: Published::default(),
             alarm: Mutex::new(None),
             has_alarm: AtomicBool::new(false),
         })
@@ -172,13 +170,14 @@ impl Engine {
         &self.remote
     }
 
+    /// Only the loop's thread counts.
+    pub fn counters(&self) -> &Counters {
+        self.remote.counters()
+    }
+
     /// Adds the numbers of this loop.
     pub fn add_stats(&self, sum: &mut Stats) {
-        // The loop's own thread sees its numbers as they are.
-        if let Some(stats) = self.with(|l| l.stats) {
-            self.published.store(&stats);
-        }
-        self.published.add_to(sum);
+        self.counters().add_to(sum);
     }
 
     /// The epoll fd, for a foreign loop to watch.
@@ -225,7 +224,7 @@ impl Engine {
         if let Some(result) = self.as_owner(|l| l.send(id, kind, data)) {
             return result;
         }
-        if kind == Kind::Text && core::str::from_utf8(data).is_err() {
+        if kind == Kind::Text && !crate::proto::utf8::is_valid(data) {
             return Err(Status::Utf8);
         }
         let need = self.settings.frame_len(data.len());

@@ -2,6 +2,7 @@
 //! connection that says whether it can take them. One lock guards both; the loop's own sends do
 //! not come here.
 
+use super::stats::Counters;
 use crate::error::Status;
 use crate::net::conns::ConnId;
 use crate::net::stream::Stream;
@@ -16,6 +17,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 pub struct Remote {
+    counters: Counters,
     epoll: Epoll,
     wake: Event,
     stop: AtomicBool,
@@ -106,6 +108,7 @@ const VACANT: Mirror = Mirror {
 impl Remote {
     pub fn new() -> Result<Remote, Errno> {
         Ok(Remote {
+            counters: Counters::default(),
             epoll: Epoll::new()?,
             wake: Event::new()?,
             stop: AtomicBool::new(false),
@@ -113,6 +116,10 @@ impl Remote {
             load: AtomicU32::new(0),
             inbox: Mutex::new(Inbox::default()),
         })
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     pub fn epoll(&self) -> &Epoll {

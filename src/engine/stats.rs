@@ -1,28 +1,42 @@
-//! Counters: plain numbers while a turn runs, published at its end for other threads to read.
+//! Counters that the loop's thread writes and every thread may read. One writer only, so that
+//! counting is a load and a store, without a locked instruction.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub fn add(&self, n: u64) {
+        self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub fn subtract(&self, n: u64) {
+        self.0.store(self.get().wrapping_sub(n), Ordering::Relaxed);
+    }
+}
+
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// Numbers of one event loop, or the sum of several.
+    ($($name:ident),* $(,)?) => {
+        /// Of one event loop. `ws_stats` says what each means.
+        #[derive(Default)]
+        pub struct Counters {
+            $(pub $name: Counter,)*
+        }
+
+        /// The sum of several loops.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Stats {
-            $($(#[$doc])* pub $name: u64,)*
+            $(pub $name: u64,)*
         }
 
-        /// The same, readable from every thread.
-        #[derive(Default)]
-        pub struct Published {
-            $($name: AtomicU64,)*
-        }
-
-        impl Published {
-            pub fn store(&self, stats: &Stats) {
-                $(self.$name.store(stats.$name, Ordering::Relaxed);)*
-            }
-
+        impl Counters {
             pub fn add_to(&self, sum: &mut Stats) {
-                $(sum.$name += self.$name.load(Ordering::Relaxed);)*
+                $(sum.$name += self.$name.get();)*
             }
         }
     };

@@ -74,7 +74,6 @@ impl Engine {
             }
         }
         self.settle(driver);
-        self.with(|l| self.published.store(&l.stats));
         self.set_alarm();
         Ok(())
     }
@@ -163,7 +162,7 @@ impl Engine {
     fn event(&self, driver: &dyn Driver, id: ConnId, event: Event, input: &mut [u8]) {
         match event {
             Event::Message { kind, payload } => {
-                self.with(|l| l.stats.messages_received += 1);
+                self.counters().messages_received.add(1);
                 with_nul(payload, input, |data| driver.message(self, id, kind, data));
             }
             Event::Piece {
@@ -173,7 +172,7 @@ impl Engine {
                 last,
             } => {
                 if last {
-                    self.with(|l| l.stats.messages_received += 1);
+                    self.counters().messages_received.add(1);
                 }
                 let data = input.get(range).unwrap_or(&[]);
                 driver.piece(
@@ -199,13 +198,9 @@ impl Engine {
     }
 
     fn failed(&self, id: ConnId, violation: Violation) {
-        let ending = match violation {
-            Violation::NO_MEMORY => Ending::NoMemory,
-            other => Ending::Violation(other),
-        };
         self.with(|l| {
             l.flush(id);
-            l.end(id, ending);
+            l.end(id, Ending::from(violation));
         });
     }
 
@@ -234,8 +229,6 @@ impl Engine {
         let Some((opened, ending)) = self.with(|l| l.verdict(id)).flatten() else {
             return;
         };
-        // Whoever learns of the end finds it counted.
-        self.with(|l| self.published.store(&l.stats));
         if opened {
             let info = self.with(|l| close_info(l, id, ending));
             if let Some(info) = info {

@@ -17,7 +17,7 @@ mod extra;
 mod server;
 mod subprotocols;
 
-pub use allow::list_allows;
+pub use allow::{list_allows, origin_allowed};
 pub use client::{check_response, write_request, Agreed, HandshakeError, Offer};
 pub use extra::check_extra_headers;
 pub use server::{check_request, write_accept, ServerHandshake, VERSION_HEADERS};

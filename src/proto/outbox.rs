@@ -163,12 +163,18 @@ impl Outbox {
     /// Empties the outbox for its next connection. Keeps one owned segment of at most `keep` bytes
     /// of capacity.
     pub fn reset(&mut self, keep: usize) {
+        self.len = 0;
+        self.blocked = false;
+        // As a rule there is one segment, which is fit to be kept.
+        if let ([only], []) = self.segments.as_mut_slices() {
+            if only.reuse(keep) && self.segments.capacity() <= LIST_KEPT {
+                return;
+            }
+        }
         let mut segments = mem::take(&mut self.segments);
         segments.truncate(segments.len().min(LIST_KEPT));
         segments.retain_mut(|segment| segment.reuse(keep));
         segments.truncate(1);
-        self.len = 0;
-        self.blocked = false;
         if segments.capacity() <= LIST_KEPT {
             self.segments = segments;
         } else if let Some(kept) = segments.pop_front() {

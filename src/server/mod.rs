@@ -194,7 +194,7 @@ impl Server {
         if let Some(topic) = topic {
             checked_topic(topic)?;
         }
-        if kind == Kind::Text && core::str::from_utf8(data).is_err() {
+        if kind == Kind::Text && !crate::proto::utf8::is_valid(data) {
             return Err(Status::Utf8.into());
         }
         let frame = encoded(kind, data)?;

@@ -41,7 +41,7 @@ impl Server {
         error: HttpError,
     ) -> After {
         log::info(format_args!("{peer}: {} {}", error.status, error.why));
-        engine.with(|l| l.stats.handshakes_failed += 1);
+        engine.counters().handshakes_failed.add(1);
         let reply = plain(error.status, error.why);
         respond(engine, id, &reply, false, false)
     }
@@ -97,7 +97,7 @@ impl Server {
                 ));
             }
             reply.status = status.unwrap_or(500);
-            engine.with(|l| l.stats.handshakes_failed += 1);
+            engine.counters().handshakes_failed.add(1);
             log::info(format_args!(
                 "upgrade refused by the application: {}",
                 reply.status
@@ -164,7 +164,7 @@ impl Server {
         if let (Some(list), Some(origin)) =
             (&self.config.allowed_origins, request.header(b"origin"))
         {
-            if !handshake::list_allows(list, origin.to_bytes()) {
+            if !handshake::origin_allowed(list, origin.to_bytes(), host) {
                 return Err(HttpError {
                     status: 403,
                     why: "this Origin is not allowed",
@@ -175,7 +175,7 @@ impl Server {
     }
 
     fn http(&self, engine: &Engine, id: ConnId, view: &RequestView) -> After {
-        engine.with(|l| l.stats.http_requests += 1);
+        engine.counters().http_requests.add(1);
         let request = &view.request;
         let host = request.header(b"host").map_or(&b""[..], |h| h.to_bytes());
         if self
@@ -213,7 +213,7 @@ impl Server {
             "{peer} refused: {} {}",
             error.status, error.why
         ));
-        engine.with(|l| l.stats.handshakes_failed += 1);
+        engine.counters().handshakes_failed.add(1);
         let mut reply = plain(error.status, error.why);
         if error.status == 426 {
             reply.headers.extend_from_slice(handshake::VERSION_HEADERS);

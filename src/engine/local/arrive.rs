@@ -105,8 +105,8 @@ impl Local {
         self.remote.opened(id)?;
         conn.phase = Phase::Open(Connection::new(role, now));
         conn.flags.opened = true;
-        self.stats.connections_open += 1;
-        self.stats.connections_total += 1;
+        self.remote.counters().connections_open.add(1);
+        self.remote.counters().connections_total.add(1);
         self.rearm(id);
         Ok(())
     }
@@ -125,9 +125,15 @@ impl Local {
             conn.flags.more = true;
             return None;
         }
+        // What was set aside comes first, or the stream would lose its order.
+        if conn.extra.as_ref().is_some_and(|e| !e.stash.is_empty()) {
+            conn.flags.more = true;
+            self.look_again(id);
+            return None;
+        }
         match conn.stream.receive(into) {
             Received::Bytes(n) => {
-                self.stats.bytes_received += n as u64;
+                self.remote.counters().bytes_received.add(n as u64);
                 conn.flags.more = n == into.len() || hung_up;
                 if let Phase::Open(connection) = &mut conn.phase {
                     connection.touch(now);
@@ -174,8 +180,12 @@ impl Local {
         }
         match &mut conn.phase {
             Phase::Open(connection) => {
-                let mut outbox = conn.outbox.take().or_else(|| spare(&mut self.spare));
-                let Some(out) = outbox.as_deref_mut() else {
+                // It stays until the bytes are used up and flushed, so that all answers to them
+                // leave together.
+                if conn.outbox.is_none() {
+                    conn.outbox = spare(&mut self.spare);
+                }
+                let Some(out) = conn.outbox.as_deref_mut() else {
                     self.end(id, Ending::NoMemory);
                     return Step::Idle;
                 };
@@ -186,11 +196,6 @@ impl Local {
                     now: self.now,
                 };
                 let event = connection.receive(input, at, &mut io);
-                let queued = !out.is_empty();
-                self.give_back(id, outbox);
-                if queued {
-                    self.touch(id);
-                }
                 event.map_or(Step::Idle, Step::Event)
             }
             Phase::Upgrading(place) => {

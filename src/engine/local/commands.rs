@@ -23,13 +23,18 @@ impl Local {
         match command {
             Command::Send { id, kind, data } => {
                 // It was let in by the limit as it stood then; now it must not be lost.
+                // Counted before it can reach the peer.
+                self.remote.counters().messages_sent.add(1);
                 let sent = if data.len() >= DIRECT && self.settings.role == Role::Server {
                     self.send_direct(id, kind, &data)
                 } else {
                     self.with_open(id, |connection, io| connection.send(kind, &data, io))
                 };
                 self.obeyed(id, self.settings.frame_len(data.len()), sent);
-                self.stats.messages_sent += u64::from(sent.is_ok());
+                self.remote
+                    .counters()
+                    .messages_sent
+                    .subtract(u64::from(sent.is_err()));
             }
             Command::Ping { id, data } => {
                 let sent = self.with_open(id, |connection, io| connection.ping(&data, io));

@@ -23,13 +23,18 @@ impl Local {
 
     pub fn send(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
         self.make_room(id, data.len())?;
-        if data.len() >= DIRECT && self.settings.role == Role::Server {
-            self.send_direct(id, kind, data)?;
+        // Counted before it can reach the peer.
+        self.remote.counters().messages_sent.add(1);
+        let sent = if data.len() >= DIRECT && self.settings.role == Role::Server {
+            self.send_direct(id, kind, data)
         } else {
-            self.with_open(id, |connection, io| connection.send(kind, data, io))?;
-        }
-        self.stats.messages_sent += 1;
-        Ok(())
+            self.with_open(id, |connection, io| connection.send(kind, data, io))
+        };
+        self.remote
+            .counters()
+            .messages_sent
+            .subtract(u64::from(sent.is_err()));
+        sent
     }
 
     pub fn ping(&mut self, id: ConnId, data: &[u8]) -> Result<(), Status> {
@@ -137,18 +142,18 @@ impl Local {
         }
         if conn.queued() + frame.len() > limit {
             conn.flags.wants_room = true;
-            self.stats.messages_dropped += 1;
+            self.remote.counters().messages_dropped.add(1);
             return;
         }
-        self.stats.messages_sent += 1;
+        self.remote.counters().messages_sent.add(1);
         // Nothing is queued: the kernel takes it from the shared bytes. Else it waits its turn.
         let mut taken = 0;
-        if conn.outbox.is_none() {
+        if conn.queued() == 0 {
             match conn.stream.send(&[frame]) {
                 Sent::Bytes(n) => taken = n,
                 Sent::Failed(errno) => return self.end(id, Ending::Io(errno)),
             }
-            self.stats.bytes_sent += taken as u64;
+            self.remote.counters().bytes_sent.add(taken as u64);
             if taken == frame.len() {
                 return;
             }
@@ -193,7 +198,7 @@ impl Local {
                     return Ok(());
                 }
             }
-            self.stats.bytes_sent += taken as u64;
+            self.remote.counters().bytes_sent.add(taken as u64);
         }
         if let Some(outbox) = &mut conn.outbox {
             outbox.advance(taken.min(before));
@@ -261,20 +266,19 @@ impl Local {
         body: impl FnOnce(&mut Conn, &mut Outbox, &mut Random) -> Result<(), SendError>,
     ) -> Result<(), Status> {
         let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
-        let mut outbox = conn.outbox.take().or_else(|| spare(&mut self.spare));
-        let out = outbox.as_deref_mut().ok_or(Status::NoMemory)?;
-        let result = body(conn, out, &mut self.random);
-        let queued = !out.is_empty();
-        self.give_back(id, outbox);
-        if queued {
-            self.touch(id);
+        if conn.outbox.is_none() {
+            conn.outbox = spare(&mut self.spare);
         }
+        let mut outbox = conn.outbox.take().ok_or(Status::NoMemory)?;
+        let result = body(conn, &mut outbox, &mut self.random);
+        conn.outbox = Some(outbox);
+        // Flushing puts it back into the pool.
+        self.touch(id);
         result.map_err(Status::from)
     }
 
     /// Puts an outbox back into its connection, or into the pool when nothing is queued.
-    pub(super) fn give_back(&mut self, id: ConnId, outbox: Option<Box<Outbox>>) {
-        let Some(mut outbox) = outbox else { return };
+    pub(super) fn give_back(&mut self, id: ConnId, mut outbox: Box<Outbox>) {
         if !outbox.is_empty() {
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.outbox = Some(outbox);
@@ -293,13 +297,14 @@ impl Local {
         conn.flags.dirty = false;
         if let Some(mut outbox) = conn.outbox.take() {
             let mut failed = None;
+            let mut violation = None;
             while !outbox.is_empty() {
                 let mut parts: [&[u8]; MAX_PARTS] = [&[]; MAX_PARTS];
                 let filled = outbox.slices(&mut parts);
                 let offered: usize = parts[..filled].iter().map(|p| p.len()).sum();
                 match conn.stream.send(&parts[..filled]) {
                     Sent::Bytes(n) => {
-                        self.stats.bytes_sent += n as u64;
+                        self.remote.counters().bytes_sent.add(n as u64);
                         outbox.advance(n);
                         if n < offered {
                             break;
@@ -318,7 +323,12 @@ impl Local {
                         masks: &mut self.random,
                         now: self.now,
                     });
+                    // For want of memory or randomness it may have given up.
+                    violation = connection.outcome().violation;
                 }
+            }
+            if let Some(violation) = violation.filter(|_| failed.is_none()) {
+                self.end(id, Ending::from(violation));
             }
             if let Some(errno) = failed {
                 // What is queued can never go.
@@ -327,7 +337,7 @@ impl Local {
             }
             let blocked = !outbox.is_empty();
             outbox.set_blocked(blocked);
-            self.give_back(id, Some(outbox));
+            self.give_back(id, outbox);
             self.watch(id, blocked);
         }
         self.flushed(id);

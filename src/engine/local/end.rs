@@ -88,12 +88,18 @@ impl Local {
             self.topics.remove(&topic, id);
         }
         if opened {
-            self.stats.connections_open -= 1;
+            self.remote.counters().connections_open.subtract(1);
         } else if ending != Ending::Clean && !answered && self.settings.role == Role::Server {
-            self.stats.handshakes_failed += 1;
+            self.remote.counters().handshakes_failed.add(1);
         }
-        self.stats.protocol_errors += u64::from(matches!(ending, Ending::Violation(_)));
-        self.stats.timeouts += u64::from(ending.is_timeout());
+        self.remote
+            .counters()
+            .protocol_errors
+            .add(u64::from(matches!(ending, Ending::Violation(_))));
+        self.remote
+            .counters()
+            .timeouts
+            .add(u64::from(ending.is_timeout()));
         Some((opened, ending))
     }
 
@@ -125,7 +131,7 @@ impl Local {
 
     /// No connection is left that the application has not been told the end of.
     pub fn has_no_websockets(&self) -> bool {
-        self.stats.connections_open == 0
+        self.remote.counters().connections_open.get() == 0
     }
 
     /// Looks at an ended connection's WebSocket, to tell what was agreed on at its end.
@@ -180,7 +186,7 @@ impl Local {
         if let Some(mut conn) = self.conns.remove(id) {
             if let Some(mut outbox) = conn.outbox.take() {
                 outbox.reset(SPARE_BYTES);
-                self.give_back(id, Some(outbox));
+                self.give_back(id, outbox);
             }
         }
         self.remote.set_load(self.conns.count() as u32);

@@ -8,7 +8,6 @@ mod end;
 
 use super::conn::{Conn, Ending, Extra};
 use super::remote::{Command, Remote};
-use super::stats::Stats;
 use super::topics::Topics;
 use super::Settings;
 use crate::net::conns::{ConnId, Conns};
@@ -40,7 +39,6 @@ pub struct Local {
     spare: Vec<Box<Outbox>>,
     /// Monotonic ms, read once a turn.
     pub now: u64,
-    pub stats: Stats,
     topics: Topics,
     commands: Vec<Command>,
     lists: Lists,
@@ -91,7 +89,6 @@ impl Local {
             receive: None,
             spare: Vec::new(),
             now: crate::net::sys::monotonic_ms(),
-            stats: Stats::default(),
             topics: Topics::default(),
             commands: Vec::new(),
             lists: Lists::default(),

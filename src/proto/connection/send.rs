@@ -9,7 +9,7 @@ use super::{
 };
 use crate::proto::frame::{Head, Header, MAX_CONTROL};
 use crate::proto::mask;
-use crate::proto::utf8::Utf8;
+use crate::proto::utf8::{is_valid, Utf8};
 use crate::proto::OutOfMemory;
 
 impl Connection {
@@ -184,7 +184,7 @@ impl Connection {
     fn check_message(&self, kind: Kind, data: &[u8]) -> Result<(), SendError> {
         self.ready()?;
         // 5.6: a text message is "text data encoded as UTF-8".
-        if kind == Kind::Text && core::str::from_utf8(data).is_err() {
+        if kind == Kind::Text && !is_valid(data) {
             return Err(SendError::Utf8);
         }
         Ok(())

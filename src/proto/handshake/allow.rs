@@ -16,6 +16,31 @@ pub fn list_allows(list: &str, value: &[u8]) -> bool {
         .any(|entry| !entry.is_empty() && matches(entry, value))
 }
 
+/// Is `origin` on the list? Beside what [`list_allows`] knows, the entry `self` allows pages from
+/// the same host and port that the request names in `Host`: those that this server serves itself.
+pub fn origin_allowed(list: &str, origin: &[u8], host: &[u8]) -> bool {
+    let itself = list
+        .split(',')
+        .any(|entry| trim(entry.as_bytes()) == b"self");
+    list_allows(list, origin) || (itself && is_same_host(trim(origin), trim(host)))
+}
+
+fn is_same_host(origin: &[u8], host: &[u8]) -> bool {
+    [(&b"http://"[..], &b":80"[..]), (b"https://", b":443")]
+        .iter()
+        .any(|(scheme, port)| {
+            let start = origin.get(..scheme.len()).unwrap_or_default();
+            let place = origin.get(scheme.len()..).unwrap_or_default();
+            let bare = |at: &'_ [u8]| at.strip_suffix(*port).map_or(at.len(), <[u8]>::len);
+            start.eq_ignore_ascii_case(scheme)
+                && !place.is_empty()
+                && place
+                    .get(..bare(place))
+                    .unwrap_or_default()
+                    .eq_ignore_ascii_case(host.get(..bare(host)).unwrap_or_default())
+        })
+}
+
 fn matches(entry: &[u8], value: &[u8]) -> bool {
     if entry.windows(3).any(|three| three == b"://") {
         return without_default_port(entry).eq_ignore_ascii_case(without_default_port(value));

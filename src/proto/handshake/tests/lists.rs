@@ -148,3 +148,36 @@ fn subprotocol_lists() {
     assert_eq!(check_subprotocols(&names[1..].join(",")), Ok(()));
     assert!(check_subprotocols(&names.join(",")).is_err());
 }
+
+#[test]
+fn origins_of_the_server_itself() {
+    for (origin, host, allowed) in [
+        ("http://gw.local", "gw.local", true),
+        ("http://GW.local:8080", "gw.LOCAL:8080", true),
+        ("https://gw.local", "gw.local:443", true),
+        ("http://gw.local:80", "gw.local", true),
+        ("http://[::1]:8080", "[::1]:8080", true),
+        ("http://gw.local", "gw.local:8080", false),
+        ("https://gw.local", "gw.local:80", false),
+        ("http://gw.local:8080", "gw.local", false),
+        ("http://evil.example", "gw.local", false),
+        ("http://gw.local.evil.example", "gw.local", false),
+        ("ftp://gw.local", "gw.local", false),
+        ("http://", "", false),
+        ("null", "null", false),
+        ("gw.local", "gw.local", false),
+    ] {
+        let (origin, host) = (origin.as_bytes(), host.as_bytes());
+        assert_eq!(origin_allowed("self", origin, host), allowed, "{origin:?}");
+        assert!(!origin_allowed("https://a.example", origin, host));
+        assert_eq!(
+            origin_allowed("https://a.example, self", origin, host),
+            allowed
+        );
+    }
+    assert!(origin_allowed(
+        "https://a.example,self",
+        b"https://a.example",
+        b"b"
+    ));
+}

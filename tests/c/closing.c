@@ -1,0 +1,431 @@
+// How connections end: codes and reasons both ways, who started it, peers that vanish or keep silent, every timeout; and
+// every call inside every callback.
+#include "harness.h"
+
+#include <stdatomic.h>
+
+static struct recorder recorder;
+
+static ws_server_config begin(void)
+{
+    recorder_init(&recorder);
+    recorder.echo = 1;
+    return server_config(&recorder);
+}
+
+// Sends until the queue of a peer that does not read is full.
+static void fill(ws_conn_id conn)
+{
+    static char block[60000];
+
+    while (ws_server_send(recorder.server, conn, WS_BINARY, block, sizeof block) == WS_OK)
+        ;
+}
+
+static void the_peer_closes(void)
+{
+    static const int codes[] = {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999};
+    ws_server_config config = begin();
+    uint16_t port = server_start(&recorder, &config);
+    char reason[124];
+    ws_conn_id conn;
+    size_t i;
+    int fd;
+
+    for (i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        fd = peer_open(&recorder, port, &conn);
+        raw_close_frame(fd, codes[i], "gr\xc3\xbc\xc3\x9f dich");
+        // RFC 6455 5.5.1: "It typically echos the status code it received."; 7.1.1: the server closes TCP first.
+        RAW_EXPECT_CLOSE(fd, codes[i], NULL);
+        raw_expect_end(fd);
+        close(fd);
+        CHECK_STR(EXPECT_CLOSED(&recorder, conn, WS_OK, codes[i], 1)->reason, "gr\xc3\xbc\xc3\x9f dich");
+    }
+    fd = peer_open(&recorder, port, &conn);
+    memset(reason, 'r', 123);
+    reason[123] = '\0';
+    raw_close_frame(fd, 1000, reason);
+    CHECK_STR(EXPECT_CLOSED(&recorder, conn, WS_OK, 1000, 1)->reason, reason);
+    close(fd);
+
+    // No code: 1005 is told, and nothing that may not be sent.
+    fd = peer_open(&recorder, port, &conn);
+    raw_frame(fd, RAW_CLOSE, NULL, 0);
+    RAW_EXPECT_CLOSE(fd, 1005, NULL);
+    raw_expect_end(fd);
+    close(fd);
+    CHECK_STR(EXPECT_CLOSED(&recorder, conn, WS_OK, 1005, 1)->reason, "");
+
+    // What comes after a Close frame is not looked at.
+    fd = peer_open(&recorder, port, &conn);
+    raw_send(fd, "\x88\x82\0\0\0\0\x03\xe8\x81\x81\0\0\0\0a\xff\xff", 17);
+    RAW_EXPECT_CLOSE(fd, 1000, NULL);
+    raw_drain(fd);
+    close(fd);
+    EXPECT_CLOSED(&recorder, conn, WS_OK, 1000, 1);
+    server_end(&recorder);
+}
+
+static void this_side_closes(void)
+{
+    ws_server_config config = begin();
+    uint16_t port = server_start(&recorder, &config);
+    struct raw_frame frame;
+    ws_conn_id conn;
+    int fd = peer_open(&recorder, port, &conn);
+
+    OK(ws_server_send(recorder.server, conn, WS_TEXT, "goes out first", 14));
+    OK(ws_server_close(recorder.server, conn, 4001, "reason"));
+    CHECK_STATUS(ws_server_close(recorder.server, conn, 4002, "again"), WS_ERR_CLOSED);
+    CHECK_STATUS(ws_server_send(recorder.server, conn, WS_TEXT, "late", 4), WS_ERR_CLOSED);
+    RAW_EXPECT_TEXT(fd, "goes out first");
+    RAW_EXPECT_CLOSE(fd, 4001, "reason");
+    // Data on its way is not delivered any more; the answer may have another code.
+    raw_text(fd, "crossed");
+    raw_close_frame(fd, 1000, "bye");
+    raw_expect_end(fd);
+    close(fd);
+    CHECK_STR(EXPECT_CLOSED(&recorder, conn, WS_OK, 1000, 0)->reason, "bye");
+
+    // Both at once: the peer's Close frame is the answer to ours.
+    fd = peer_open(&recorder, port, &conn);
+    OK(ws_server_close(recorder.server, conn, 1000, NULL));
+    raw_close_frame(fd, 3000, "mine");
+    // Whichever came first started it, and there is one Close frame.
+    CHECK(raw_read_data(fd, &frame));
+    CHECK(frame.first == RAW_CLOSE && frame.len >= 2);
+    CHECK((frame.data[0] << 8 | frame.data[1]) == 1000 || (frame.data[0] << 8 | frame.data[1]) == 3000);
+    raw_expect_end(fd);
+    close(fd);
+    CHECK_INT(EXPECT(&recorder, CLOSED, conn)->code, 3000);
+    server_end(&recorder);
+}
+
+static void the_peer_vanishes(void)
+{
+    ws_server_config config = begin();
+    uint16_t port = server_start(&recorder, &config);
+    const struct event *event;
+    ws_conn_id conn;
+    int fd = peer_open(&recorder, port, &conn);
+
+    // FIN without a Close frame.
+    close(fd);
+    EXPECT_CLOSED(&recorder, conn, WS_ERR_CLOSED, 1006, 1);
+
+    // FIN within a frame.
+    fd = peer_open(&recorder, port, &conn);
+    raw_announce(fd, RAW_TEXT, 100);
+    raw_puts(fd, "half");
+    close(fd);
+    EXPECT_CLOSED(&recorder, conn, WS_ERR_CLOSED, 1006, 1);
+
+    // RST.
+    fd = peer_open(&recorder, port, &conn);
+    raw_echo(fd, "here");
+    EXPECT_TEXT(&recorder, conn, "here");
+    raw_reset(fd);
+    event = EXPECT(&recorder, CLOSED, conn);
+    CHECK_INT(event->code, 1006);
+    CHECK_INT(event->by_peer, 1);
+    CHECK(event->status == WS_ERR_IO || event->status == WS_ERR_CLOSED);
+
+    // RST while much is queued.
+    fd = peer_open(&recorder, port, &conn);
+    fill(conn);
+    raw_reset(fd);
+    event = EXPECT(&recorder, CLOSED, ANY_SUCH);
+    CHECK(event->conn == conn);
+    CHECK_INT(event->code, 1006);
+    CHECK_INT(event->by_peer, 1);
+    CHECK_STATUS(ws_server_send(recorder.server, conn, WS_TEXT, "x", 1), WS_ERR_CLOSED);
+    server_end(&recorder);
+}
+
+static void the_peer_does_not_answer_our_close(void)
+{
+    ws_server_config config = begin();
+    ws_conn_id conn;
+    uint16_t port;
+    long long began;
+    int fd;
+
+    config.close_timeout_ms = 150;
+    port = server_start(&recorder, &config);
+    fd = peer_open(&recorder, port, &conn);
+    began = now_ms();
+    OK(ws_server_close(recorder.server, conn, 1000, NULL));
+    EXPECT_CLOSED(&recorder, conn, WS_ERR_TIMEOUT, 1006, 0);
+    CHECK(now_ms() - began >= 140);
+    CHECK(now_ms() - began < 3000 * slowness());
+    RAW_EXPECT_CLOSE(fd, 1000, "");
+    raw_drain(fd);
+    close(fd);
+    WAIT_UNTIL(server_stats(recorder.server).timeouts == 1);
+
+    // One that talks on is not spared, nor one that does not even read.
+    fd = peer_open(&recorder, port, &conn);
+    OK(ws_server_close(recorder.server, conn, 1000, NULL));
+    RAW_EXPECT_CLOSE(fd, 1000, "");
+    while (count_of(&recorder, CLOSED, conn) == 0 && send(fd, "\x89\x80\0\0\0\0", 6, MSG_NOSIGNAL) > 0)
+        nap();
+    EXPECT_CLOSED(&recorder, conn, WS_ERR_TIMEOUT, 1006, 0);
+    close(fd);
+    fd = peer_open(&recorder, port, &conn);
+    fill(conn);
+    OK(ws_server_close(recorder.server, conn, 1000, NULL));
+    EXPECT(&recorder, CLOSED, ANY_SUCH);
+    WAIT_UNTIL(server_stats(recorder.server).timeouts == 3);
+    close(fd);
+    server_end(&recorder);
+}
+
+static void the_peer_is_silent(void)
+{
+    ws_server_config config = begin();
+    struct raw_frame frame;
+    ws_conn_id conn;
+    uint16_t port;
+    long long began;
+    int fd;
+    int i;
+
+    config.ping_interval_ms = 100;
+    config.pong_timeout_ms = 200;
+    port = server_start(&recorder, &config);
+    began = now_ms();
+    fd = peer_open(&recorder, port, &conn);
+    CHECK(raw_read_frame(fd, &frame));
+    CHECK_INT(frame.first, RAW_PING);
+    CHECK_INT(frame.len, 0);
+    CHECK(now_ms() - began >= 90);
+    EXPECT_CLOSED(&recorder, conn, WS_ERR_TIMEOUT, 1006, 0);
+    CHECK(now_ms() - began >= 290);
+    CHECK(now_ms() - began < 3000 * slowness());
+    raw_drain(fd);
+    close(fd);
+
+    // Any byte counts as a sign of life, a Pong as much as data.
+    server_end(&recorder);
+    config = begin();
+    recorder.echo = 0;
+    config.ping_interval_ms = 100;
+    config.pong_timeout_ms = (uint32_t)(1000 * slowness());
+    port = server_start(&recorder, &config);
+    fd = peer_open(&recorder, port, &conn);
+    for (i = 0; i < 5; i++) {
+        CHECK(raw_read_frame(fd, &frame));
+        CHECK_INT(frame.first, RAW_PING);
+        if (i % 2 == 0)
+            raw_frame(fd, RAW_PONG, NULL, 0);
+        else
+            raw_text(fd, "here");
+        CHECK(EXPECT(&recorder, i % 2 == 0 ? PONG : MESSAGE, conn)->len == (i % 2 == 0 ? 0 : 4));
+    }
+    close(fd);
+    EXPECT_CLOSED(&recorder, conn, WS_ERR_CLOSED, 1006, 1);
+    server_end(&recorder);
+}
+
+static void no_pings_when_told_so(void)
+{
+    ws_server_config config = begin();
+    ws_conn_id conn;
+    uint16_t port;
+    char byte;
+    int fd;
+
+    config.ping_interval_ms = (uint32_t)WS_NEVER;
+    config.pong_timeout_ms = (uint32_t)WS_NEVER;
+    port = server_start(&recorder, &config);
+    fd = peer_open(&recorder, port, &conn);
+    raw_set_timeout(fd, 300);
+    CHECK_INT(recv(fd, &byte, 1, 0), -1);
+    CHECK(errno == EAGAIN);
+    close(fd);
+    server_end(&recorder);
+}
+
+static void the_handshake_takes_too_long(void)
+{
+    static const char *const starts[] = {"", "G", "GET / HTTP/1.1\r\nHost: h\r\n", "GET / HTTP/1.1\r\n" RAW_UPGRADE};
+    static const char dribble[] = "GET / HTTP/1.1\r\nX: ";
+    ws_server_config config = begin();
+    uint16_t port;
+    size_t i;
+    int fd;
+
+    config.handshake_timeout_ms = 150;
+    port = server_start(&recorder, &config);
+    for (i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        long long began = now_ms();
+
+        fd = raw_connect(port);
+        raw_puts(fd, starts[i]);
+        raw_drain(fd); // a 408 may come
+        CHECK(now_ms() - began >= 140);
+        CHECK(now_ms() - began < 3000 * slowness());
+        close(fd);
+    }
+    // A byte now and then does not help.
+    fd = raw_connect(port);
+    for (i = 0; send(fd, i < sizeof dribble - 1 ? dribble + i : "y", 1, MSG_NOSIGNAL) == 1; i++) {
+        CHECK(i < 100000);
+        nap();
+    }
+    close(fd);
+    WAIT_UNTIL(server_stats(recorder.server).timeouts == 5);
+    WAIT_UNTIL(server_stats(recorder.server).handshakes_failed == 5);
+
+    // A connection that is open outlives it.
+    fd = raw_open(port);
+    for (long long until = now_ms() + 400; now_ms() < until; nap())
+        raw_echo(fd, "open");
+    close(fd);
+    server_end(&recorder);
+}
+
+// --- every call in every callback ---
+
+enum action { SEND, SEND_BIG, PING_IT, CLOSE_IT, CLOSE_TWICE, SUBSCRIBE, UNSUBSCRIBE, PUBLISH, BROADCAST, PAUSE, RESUME, USER, LOOK,
+              STOP, ACTIONS };
+
+static enum what act_in;
+static enum action action;
+static atomic_int acted;
+
+static void act(struct recorder *unused, const struct event *event)
+{
+    static char big[100000];
+    ws_server *server = recorder.server;
+    ws_conn_id conn = event->conn;
+    // In on_close the connection is gone; else all of it is allowed.
+    ws_status expected = event->what == CLOSED ? WS_ERR_CLOSED : WS_OK;
+
+    (void)unused;
+    if (event->what != act_in || acted)
+        return;
+    acted = 1;
+    switch (action) {
+    case SEND:
+        CHECK_STATUS(ws_server_send(server, conn, WS_TEXT, "x", 1), expected);
+        break;
+    case SEND_BIG:
+        CHECK_STATUS(ws_server_send(server, conn, WS_BINARY, big, sizeof big), expected);
+        break;
+    case PING_IT:
+        CHECK_STATUS(ws_server_ping(server, conn, "p", 1), expected);
+        break;
+    case CLOSE_IT:
+        CHECK_STATUS(ws_server_close(server, conn, 1000, NULL), expected);
+        CHECK_STATUS(ws_server_send(server, conn, WS_TEXT, "x", 1), WS_ERR_CLOSED);
+        break;
+    case CLOSE_TWICE:
+        CHECK_STATUS(ws_server_close(server, conn, 1000, NULL), expected);
+        CHECK_STATUS(ws_server_close(server, conn, 1000, NULL), WS_ERR_CLOSED);
+        break;
+    case SUBSCRIBE:
+        CHECK_STATUS(ws_server_subscribe(server, conn, "t"), expected);
+        OK(ws_server_publish(server, "t", WS_TEXT, "x", 1));
+        break;
+    case UNSUBSCRIBE:
+        CHECK_STATUS(ws_server_unsubscribe(server, conn, "t"), expected);
+        break;
+    case PUBLISH:
+        OK(ws_server_publish(server, "t", WS_TEXT, "x", 1));
+        break;
+    case BROADCAST:
+        OK(ws_server_broadcast(server, WS_TEXT, "x", 1));
+        break;
+    case PAUSE:
+        CHECK_STATUS(ws_server_pause(server, conn), expected);
+        CHECK_STATUS(ws_server_resume(server, conn), expected);
+        break;
+    case RESUME:
+        CHECK_STATUS(ws_server_resume(server, conn), expected);
+        break;
+    case USER:
+        if (expected == WS_OK)
+            OK(ws_server_set_conn_user(server, conn, &action));
+        ws_server_conn_user(server, conn);
+        break;
+    case LOOK:
+        ws_server_buffered(server, conn);
+        server_stats(server);
+        CHECK(ws_server_port(server) != 0 && ws_server_fd(server) >= 0);
+        break;
+    case STOP:
+        ws_server_stop(server);
+        break;
+    case ACTIONS:
+        break;
+    }
+}
+
+// Brings each callback about on one connection, whose peer takes whatever happens to it.
+static void live_through(int fd, ws_conn_id conn)
+{
+    static char big[100000];
+    char buffer[65536];
+    ssize_t got = 1;
+
+    send(fd, "\x81\x81\0\0\0\0a", 7, MSG_NOSIGNAL);
+    send(fd, "\x8a\x81\0\0\0\0p", 7, MSG_NOSIGNAL);
+    while (act_in == WRITABLE && ws_server_send(recorder.server, conn, WS_BINARY, big, sizeof big) == WS_OK)
+        ;
+    // Reads until the queue has emptied once, then leaves without a word.
+    raw_set_timeout(fd, 20 * slowness());
+    while (got > 0 && !acted && act_in != CLOSED)
+        got = recv(fd, buffer, sizeof buffer, 0) != 0;
+    close(fd);
+}
+
+static void every_call_in_every_callback(void)
+{
+    for (int in = OPENED; in <= CLOSED; in++) {
+        for (int what = 0; what < ACTIONS; what++) {
+            ws_server_config config = begin();
+            ws_conn_id conn;
+            uint16_t port;
+            int fd;
+
+            recorder.echo = 0;
+            recorder.hook = act;
+            act_in = (enum what)in;
+            action = (enum action)what;
+            acted = 0;
+            config.max_send_queue = 250000;
+            config.close_timeout_ms = 100;
+            port = server_start(&recorder, &config);
+            fd = raw_connect(port);
+            raw_puts(fd, "GET / HTTP/1.1\r\n" RAW_UPGRADE "\r\n");
+            conn = EXPECT(&recorder, OPENED, 0)->conn;
+            live_through(fd, conn);
+            if (what != STOP) {
+                WAIT_UNTIL(count_of(&recorder, CLOSED, conn) == 1);
+                WAIT_UNTIL(acted);
+                // The next one is served as ever.
+                fd = raw_open(port);
+                raw_close_frame(fd, 1000, "");
+                RAW_EXPECT_CLOSE(fd, 1000, NULL);
+                close(fd);
+            }
+            server_end(&recorder);
+            CHECK(acted);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    check_begin(argc, argv, 120);
+    RUN(the_peer_closes);
+    RUN(this_side_closes);
+    RUN(the_peer_vanishes);
+    RUN(the_peer_does_not_answer_our_close);
+    RUN(the_peer_is_silent);
+    RUN(no_pings_when_told_so);
+    RUN(the_handshake_takes_too_long);
+    RUN(every_call_in_every_callback);
+    return check_end();
+}

@@ -1,0 +1,378 @@
+//! The C face as C programs see it: the header in three languages, the layout of every struct, and the programs of
+//! `tests/c`, each linked with libws.a and with libws.so.
+//!
+//! LIBWS_DIR names the folder with the library (default: target/lib, if there is one). Without it nothing is checked,
+//! which is said aloud; CI=true makes that a failure. For another machine: LIBWS_TEST_TARGET is its target triple,
+//! LIBWS_TEST_RUNNER the command that runs its programs, such as `qemu-arm-static -L /usr/arm-linux-gnueabihf`.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::RwLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ws::abi;
+
+/// One test for each program, so that results have names.
+macro_rules! programs {
+    ($($name:ident)*) => {
+        const PROGRAMS: &[&str] = &[$(stringify!($name)),*];
+        $(#[test]
+        fn $name() {
+            run_program(stringify!($name));
+        })*
+    };
+}
+
+programs! { backpressure client client_failures closing hammer limits misuse misuse_send receiving reentry sending server_modes upgrade }
+
+#[test]
+fn every_program_of_tests_c_is_run() {
+    let mut found: Vec<String> = fs::read_dir(root().join("tests/c"))
+        .expect("tests/c can be read")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension() == Some(OsStr::new("c")))
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    found.sort();
+    assert_eq!(found, PROGRAMS);
+}
+
+#[test]
+fn header_compiles_as_c99_c11_and_cxx11_from_two_files() {
+    let Some(place) = Place::new("header") else {
+        return;
+    };
+    let one = "#include <libws.h>\n#include <libws.h>\nconst char *other(void);\n\
+               int main(void) { return ws_version() == other() ? 0 : 1; }\n";
+    let two = "#include <libws.h>\nconst char *other(void);\n\
+               const char *other(void) { ws_server_config config; (void)config; return ws_version(); }\n";
+    for (standard, extension) in [("c99", "c"), ("c11", "c"), ("c++11", "cpp")] {
+        let sources = [("one", one), ("two", two)].map(|(name, text)| {
+            let path = place.dir.join(format!("{name}.{extension}"));
+            fs::write(&path, text).expect("the folder is writable");
+            path
+        });
+        let program = place.dir.join(standard);
+        place.compile(standard, &sources, Linkage::Static, &program);
+        place.run(&program);
+    }
+}
+
+/// The C side is made from the header's text and the Rust side by exhaustive patterns, so that no field and no value can
+/// be left out on either.
+#[test]
+fn structs_and_enums_are_laid_out_as_in_rust() {
+    let Some(place) = Place::new("layout") else {
+        return;
+    };
+    let header = fs::read_to_string(root().join("include/libws.h")).expect("the header is there");
+    let source = place.dir.join("layout.c");
+    fs::write(&source, layout_program(&header)).expect("the folder is writable");
+    let program = place.dir.join("layout");
+    place.compile("c99", &[source], Linkage::Static, &program);
+    let mut seen: Vec<String> = place.run(&program).lines().map(str::to_owned).collect();
+    let mut expected = rust_layout();
+    seen.sort();
+    expected.sort();
+    assert_eq!(seen, expected);
+}
+
+// --- layout ---
+
+fn rust_layout() -> Vec<String> {
+    let mut lines = Vec::new();
+    macro_rules! layout {
+        ($type:ident: $($field:ident)*) => {
+            // Does not compile when a field is missing here.
+            let _ = |abi::$type { $($field: _),* }: &abi::$type| {};
+            lines.push(format!("{} size {}", stringify!($type), size_of::<abi::$type>()));
+            $(lines.push(format!(
+                "{}.{} {} {}",
+                stringify!($type),
+                stringify!($field),
+                core::mem::offset_of!(abi::$type, $field),
+                size_of_field(|value: &abi::$type| &value.$field),
+            ));)*
+        };
+    }
+    macro_rules! values {
+        ($type:ident: $($value:ident)*) => {
+            let _ = |value: abi::$type| match value { $(abi::$type::$value => (),)* };
+            $(lines.push(format!("{} {}", stringify!($value), abi::$type::$value as i32));)*
+        };
+    }
+    layout!(ws_message: kind data len);
+    layout!(ws_piece: kind data len offset last);
+    layout!(ws_close_info: status code by_peer reason);
+    layout!(ws_stats: struct_size connections_open connections_total handshakes_failed http_requests messages_received
+        messages_sent messages_dropped bytes_received bytes_sent protocol_errors timeouts);
+    layout!(ws_server_config: struct_size threads max_connections max_message_size max_send_queue receive_buffer_size
+        handshake_timeout_ms close_timeout_ms ping_interval_ms pong_timeout_ms path subprotocols allowed_origins
+        allowed_hosts on_upgrade on_http on_open on_message on_piece on_writable on_pong on_close user);
+    layout!(ws_client_config: struct_size url subprotocols headers connect_timeout_ms close_timeout_ms ping_interval_ms
+        pong_timeout_ms max_message_size max_send_queue receive_buffer_size reconnect_min_ms reconnect_max_ms on_open
+        on_message on_piece on_writable on_pong on_close user);
+    values!(ws_status: WS_OK WS_ERR_INVALID_ARG WS_ERR_NO_MEMORY WS_ERR_IO WS_ERR_TLS WS_ERR_HANDSHAKE WS_ERR_CLOSED
+        WS_ERR_AGAIN WS_ERR_TOO_BIG WS_ERR_UTF8 WS_ERR_REENTRANT WS_ERR_INTERNAL WS_ERR_UNSUPPORTED WS_ERR_TIMEOUT
+        WS_ERR_DNS WS_ERR_PROTOCOL);
+    values!(ws_kind: WS_TEXT WS_BINARY);
+    values!(ws_log_level: WS_LOG_NONE WS_LOG_ERROR WS_LOG_WARN WS_LOG_INFO WS_LOG_DEBUG);
+    lines
+}
+
+fn size_of_field<T, F>(_: impl Fn(&T) -> &F) -> usize {
+    size_of::<F>()
+}
+
+/// A C program that prints what `rust_layout` lists, for every struct and enum of the header.
+fn layout_program(header: &str) -> String {
+    let code: String = header
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(line).to_owned() + "\n")
+        .collect();
+    let mut prints = String::new();
+    for declaration in code.split("typedef ").skip(1) {
+        let Some((before, rest)) = declaration.split_once('{') else {
+            continue;
+        };
+        let Some((body, after)) = rest.split_once('}') else {
+            continue;
+        };
+        let name = after.split(';').next().unwrap_or("").trim();
+        match before.trim() {
+            "struct" => {
+                prints += &format!("    printf(\"{name} size %zu\\n\", sizeof({name}));\n");
+                for field in body
+                    .split(';')
+                    .filter(|field| !field.trim().is_empty())
+                    .map(field_name)
+                {
+                    prints += &format!(
+                        "    printf(\"{name}.{field} %zu %zu\\n\", offsetof({name}, {field}), sizeof((({name} *)0)->{field}));\n"
+                    );
+                }
+            }
+            "enum" => {
+                for value in body.split(',').filter_map(|value| value.split('=').next()) {
+                    let value = value.trim();
+                    if !value.is_empty() {
+                        prints += &format!("    printf(\"{value} %d\\n\", (int){value});\n");
+                    }
+                }
+            }
+            other => panic!("typedef {other} {{...}} is unknown to this test"),
+        }
+    }
+    format!(
+        "#include <libws.h>\n#include <stdio.h>\n\nint main(void)\n{{\n{prints}    return 0;\n}}\n"
+    )
+}
+
+/// Of "uint32_t threads" and of "void (*on_open)(ws_server *server)".
+fn field_name(declaration: &str) -> &str {
+    let text = match declaration.split_once("(*") {
+        Some((_, rest)) => rest.split(')').next().unwrap_or(rest),
+        None => declaration,
+    };
+    text.rsplit(|c: char| !c.is_alphanumeric() && c != '_')
+        .find(|word| !word.is_empty())
+        .expect("a field has a name")
+}
+
+// --- programs ---
+
+/// Programs share the machine, but for those that measure it.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+fn run_program(name: &str) {
+    let Some(place) = Place::new(name) else {
+        return;
+    };
+    for linkage in [Linkage::Static, Linkage::Dynamic] {
+        let program = place.dir.join(format!("{name}-{linkage:?}").to_lowercase());
+        place.compile(
+            "c11",
+            &[root().join("tests/c").join(name).with_extension("c")],
+            linkage,
+            &program,
+        );
+        let output = if name == "limits" {
+            let _alone = MACHINE
+                .write()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            place.run(&program)
+        } else {
+            let _shared = MACHINE
+                .read()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            place.run(&program)
+        };
+        // What was left out is said aloud, not only on failure.
+        for line in output
+            .lines()
+            .filter(|line| line.contains("SKIPPED") || line.contains("REDUCED"))
+        {
+            aloud(&format!("{name}: {}", line.trim()));
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Linkage {
+    Static,
+    Dynamic,
+}
+
+/// A folder of its own for a test, and the library.
+struct Place {
+    dir: PathBuf,
+    library: PathBuf,
+}
+
+impl Place {
+    /// None, said aloud, if there is no library to test.
+    fn new(name: &str) -> Option<Place> {
+        let library = library_dir(name)?;
+        // Two flavours of the library may be tested at the same time.
+        let flavour = library
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("c_abi")
+            .join(flavour)
+            .join(name);
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).expect("the folder for tests is writable");
+        // Found by the linker under one name, by the loader under the other.
+        for name in ["libws.so", "libws.so.0"] {
+            symlink(library.join("libws.so"), dir.join(name)).expect("a link can be made");
+        }
+        Some(Place { dir, library })
+    }
+
+    fn compile(&self, standard: &str, sources: &[PathBuf], linkage: Linkage, program: &Path) {
+        let mut compiler = compiler(standard.contains("++"));
+        compiler
+            .arg(format!("-std={standard}"))
+            .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"])
+            .arg("-I")
+            .arg(root().join("include"))
+            .arg("-o")
+            .arg(program)
+            .args(sources);
+        match linkage {
+            Linkage::Static => compiler.arg(self.library.join("libws.a")),
+            Linkage::Dynamic => compiler
+                .arg("-L")
+                .arg(&self.dir)
+                .arg("-lws")
+                .arg(format!("-Wl,-rpath,{}", self.dir.display())),
+        };
+        let output = compiler
+            .args(["-lpthread", "-ldl", "-lm"])
+            .output()
+            .expect("the compiler can be started");
+        assert!(
+            output.status.success(),
+            "{standard}, {linkage:?}:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// Runs a program in the folder and returns its output. Fails if the program does, or takes too long.
+    fn run(&self, program: &Path) -> String {
+        let runner = env::var("LIBWS_TEST_RUNNER").unwrap_or_default();
+        let mut words = runner
+            .split_whitespace()
+            .map(OsStr::new)
+            .chain([program.as_os_str()]);
+        let log = program.with_extension("log");
+        let file = File::create(&log).expect("the folder is writable");
+        let mut child = Command::new(words.next().expect("the program is one"))
+            .args(words)
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a descriptor"))
+            .stderr(file)
+            .spawn()
+            .expect("the program can be started");
+
+        // Its own watchdog is faster; this one is for a program that cannot run it.
+        let slow: u64 = env::var("LIBWS_TEST_SLOW")
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1);
+        let until = Instant::now() + Duration::from_secs(300 * slow.max(1));
+        let status = loop {
+            match child.try_wait().expect("the child can be waited for") {
+                Some(status) => break status.to_string(),
+                None if Instant::now() > until => {
+                    child.kill().expect("the child can be ended");
+                    break "no end within its time".to_owned();
+                }
+                None => thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        let output =
+            String::from_utf8_lossy(&fs::read(&log).expect("the output was kept")).into_owned();
+        assert!(
+            status == "exit status: 0",
+            "{}: {status}\n{output}",
+            program.display()
+        );
+        output
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn library_dir(test: &str) -> Option<PathBuf> {
+    let dir = env::var_os("LIBWS_DIR").map_or_else(|| root().join("target/lib"), PathBuf::from);
+    let dir = root().join(dir);
+    if dir.join("libws.a").exists() && dir.join("libws.so").exists() {
+        return Some(dir);
+    }
+    let missing = format!(
+        "{test}: no libws.a and libws.so in {}: run `make`, or set LIBWS_DIR",
+        dir.display()
+    );
+    assert!(
+        env::var_os("LIBWS_DIR").is_none() && env::var("CI").as_deref() != Ok("true"),
+        "{missing}"
+    );
+    aloud(&format!("SKIPPED {missing}"));
+    None
+}
+
+/// Written around the test harness, which keeps what passing tests print to itself.
+fn aloud(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn compiler(cpp: bool) -> Command {
+    let host = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    let target = env::var("LIBWS_TEST_TARGET").unwrap_or_else(|_| host.clone());
+    let mut build = cc::Build::new();
+    build
+        .cargo_metadata(false)
+        .cpp(cpp)
+        .host(&host)
+        .target(&target)
+        .opt_level(1)
+        .warnings(false);
+    build.get_compiler().to_command()
+}
