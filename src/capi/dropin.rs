@@ -314,12 +314,7 @@ pub unsafe extern "C" fn ws_wfl_server_release(server: *mut *mut WsServer) {
 
 /// `ws_send`
 #[no_mangle]
-pub unsafe extern "C" fn ws_wfl_send(
-    fd: c_int,
-    data: *const c_void,
-    len: i32,
-    what: c_int,
-) -> i32 {
+pub unsafe extern "C" fn ws_wfl_send(fd: c_int, data: *const c_void, len: i32, what: c_int) -> i32 {
     let sent = contain(|| {
         let len = usize::try_from(len).map_err(|_| Status::InvalidArg)?;
         let what = DataType::of(what).ok_or(Status::InvalidArg)?;

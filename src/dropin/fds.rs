@@ -70,9 +70,10 @@ pub fn insert(fd: c_int, holder: Holder) -> Result<(), OutOfMemory> {
 
 /// A server is about to close the descriptor of a connection.
 pub fn remove_served(fd: c_int, id: ConnId) {
-    remove_if(usize::try_from(fd).unwrap_or(usize::MAX), |entry| {
-        matches!(entry.holder, Holder::Served(_, known) if known == id)
-    });
+    remove_if(
+        usize::try_from(fd).unwrap_or(usize::MAX),
+        |entry| matches!(entry.holder, Holder::Served(_, known) if known == id),
+    );
 }
 
 fn forget(index: usize, expected: Option<Identity>) {

@@ -315,6 +315,3 @@ fn refused(bytes: usize) -> Told {
         DataType::Null,
     )
 }
-
-#[cfg(test)]
-mod tests;

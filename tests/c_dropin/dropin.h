@@ -5,6 +5,10 @@
 #ifndef DROPIN_H
 #define DROPIN_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

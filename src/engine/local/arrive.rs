@@ -119,9 +119,7 @@ impl Local {
         if conn.ending.is_some() && !lingering {
             return None;
         }
-        // What was set aside comes before what is still in the socket.
-        let set_aside = conn.extra.as_ref().is_some_and(|e| !e.stash.is_empty());
-        if conn.held() || set_aside {
+        if conn.held() {
             conn.flags.more = true;
             return None;
         }
