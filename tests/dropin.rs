@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use common::{aloud, programs_in, root, Linkage, Place};
-use ws::abi::dropin::{WsClient, WsServer, WsThread};
+use ws::abi::table::{WsClient, WsServer, WsThread};
 
 /// One test for each program, so that results have names.
 macro_rules! programs {
@@ -33,7 +33,12 @@ fn run_program(name: &str) {
     };
     let source = root().join("tests/c_dropin").join(name).with_extension("c");
     let program = place.dir.join(name);
-    place.compile("c11", &[source.clone()], Linkage::Dynamic, &program);
+    place.compile(
+        "c11",
+        std::slice::from_ref(&source),
+        Linkage::Dynamic,
+        &program,
+    );
     let text = fs::read_to_string(&source).expect("the program is there");
     let text = text.replace(
         "#include \"dropin.h\"",

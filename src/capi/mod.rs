@@ -13,12 +13,13 @@
 mod callbacks;
 mod client;
 mod config;
-pub mod dropin;
+mod dropin;
 mod guard;
 mod log;
 mod request;
 mod server;
 mod status;
+pub mod table;
 mod types;
 
 pub use client::ws_client_config;
