@@ -1,6 +1,8 @@
 // ws_server.h: the table of clients, priv, exitType, the ways a client and a server go.
 #include "dropin.h"
 
+#include <sys/resource.h>
+
 static volatile int logins;
 static volatile int exits;
 static volatile Ws_ExitType last_exit;
@@ -409,6 +411,36 @@ static void threads_push_while_clients_come_and_go(void)
         close(fds[i]);
 }
 
+static void the_501st_client_has_another_thread(void)
+{
+    enum { COUNT = WS_SERVER_CLIENT_OF_THREAD + 20 };
+    static int fds[COUNT];
+    struct rlimit files;
+    Ws_Server *wss;
+    int i;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    if (files.rlim_cur < 2 * COUNT + 100)
+        files.rlim_cur = 2 * COUNT + 100;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+        puts("  SKIPPED: the limit of open files cannot be raised");
+        return;
+    }
+    wss = serve_all();
+    for (i = 0; i < COUNT; i++)
+        fds[i] = connect_to(wss);
+    WAIT_FOR(logins == COUNT);
+    CHECK_INT(wss->clientCount, COUNT);
+    CHECK_INT(wss->thread[0].clientCount, WS_SERVER_CLIENT_OF_THREAD);
+    CHECK_INT(wss->thread[1].clientCount, 20);
+    check_echo(fds[0]);
+    check_echo(fds[COUNT - 1]);
+    for (i = 0; i < COUNT; i++)
+        close(fds[i]);
+    WAIT_FOR(exits == COUNT);
+    ws_server_release(&wss);
+}
+
 int main(void)
 {
     begin(120);
@@ -421,6 +453,7 @@ int main(void)
     RUN(a_port_that_is_taken_is_waited_for);
     RUN(a_server_is_released_in_a_callback);
     RUN(without_callbacks_and_with_two_servers);
+    RUN(the_501st_client_has_another_thread);
     RUN(threads_push_while_clients_come_and_go);
     return 0;
 }
