@@ -6,6 +6,7 @@
 //            every thread, also while it runs; the others before it runs, or in a callback.
 //            Callbacks run in the thread that runs the handle, and may call everything on their
 //            handle except run, start, poll and free, which answer WS_ERR_REENTRANT there.
+//            A ws_proto has no thread and no callbacks: one thread at a time may use it.
 // Ownership: libws copies what you pass in. You free what ws_*_new() gave you. Pointers handed to
 //            a callback die when it returns.
 // Ids:       Connections of a server are numbers, not pointers. A stale one is answered with
@@ -45,7 +46,7 @@ typedef enum {
     WS_ERR_HANDSHAKE = -5,
     // A stale connection id, or the connection is closing or closed.
     WS_ERR_CLOSED = -6,
-    // The send queue is full; wait for on_writable.
+    // Not now. As a rule the send queue is full: wait for on_writable.
     WS_ERR_AGAIN = -7,
     // Larger than the limit that applies, so it can never succeed.
     WS_ERR_TOO_BIG = -8,
@@ -73,6 +74,47 @@ typedef enum {
     WS_BINARY = 2,
 } ws_kind;
 
+// What a ws_proto_event tells.
+typedef enum {
+    // All that was fed is used up: the buffer is the program's again.
+    WS_PROTO_NONE = 0,
+    // Server: a client asks for a WebSocket; the request is in good form (RFC 6455 section 4.2.1).
+    // Answer it with ws_proto_accept() or ws_proto_refuse(), at once or later. Origin and Host are
+    // the program's to judge.
+    WS_PROTO_REQUEST = 1,
+    // Server: an ordinary HTTP request without a body. Answer it with ws_proto_refuse(), which
+    // then serves a page, at once or later.
+    WS_PROTO_HTTP = 2,
+    // The WebSocket is open.
+    WS_PROTO_OPEN = 3,
+    // A whole message: its fragments joined and, if text, checked as UTF-8.
+    WS_PROTO_MESSAGE = 4,
+    // A stretch of a message, with pieces set; see ws_piece.
+    WS_PROTO_PIECE = 5,
+    // A Ping has come. It is answered already.
+    WS_PROTO_PING = 6,
+    // A Pong has come; those to libws's own pings hold no bytes.
+    WS_PROTO_PONG = 7,
+    // The closing handshake is done (RFC 6455 section 7.1). The last event.
+    WS_PROTO_CLOSE = 8,
+    // There will be no WebSocket, or it is no more; status says why. A bad request has been
+    // answered, a Close frame queued where the protocol asks for one. The last event.
+    WS_PROTO_ERROR = 9,
+} ws_proto_event_type;
+
+// What ws_proto_wants_end() answers.
+typedef enum {
+    // The transport is still needed.
+    WS_PROTO_GO_ON = 0,
+    // Nothing more will be sent, but the peer may not have read the last of it. End the transport
+    // for sending only, as by shutdown(fd, SHUT_WR), and go on feeding what comes (it is thrown
+    // away) until WS_PROTO_END. Ending it at once also works, but over TCP the peer may then see a
+    // reset instead of our last words.
+    WS_PROTO_END_SENDING = 1,
+    // End the transport.
+    WS_PROTO_END = 2,
+} ws_proto_end;
+
 // How much a log line matters.
 typedef enum {
     // Nothing is logged.
@@ -88,10 +130,51 @@ typedef enum {
     WS_LOG_DEBUG = 4,
 } ws_log_level;
 
+// What a frame is (RFC 6455 section 5.2). The other values are reserved.
+typedef enum {
+    // A further fragment of a message.
+    WS_OP_CONTINUATION = 0,
+    // A text message, or its first fragment.
+    WS_OP_TEXT = 1,
+    // A binary message, or its first fragment.
+    WS_OP_BINARY = 2,
+    // Close; its payload is a code in two bytes, high byte first, and a reason, or nothing.
+    WS_OP_CLOSE = 8,
+    // Ping.
+    WS_OP_PING = 9,
+    // Pong.
+    WS_OP_PONG = 10,
+} ws_opcode;
+
+// Which end a ws_proto is.
+typedef enum {
+    // Answers the upgrade request, sends unmasked frames.
+    WS_SERVER = 1,
+    // Sends the upgrade request, masks its frames.
+    WS_CLIENT = 2,
+} ws_role;
+
 // A WebSocket client: one connection at a time, made again when it is lost if so configured.
 typedef struct ws_client ws_client;
 
-// The HTTP request of a peer. Valid inside the callback that received it.
+// One end of a WebSocket as a protocol engine (RFC 6455), the one inside ws_server and ws_client:
+// it has no socket, no thread and no clock. The program moves the bytes, over whatever it has: a
+// TCP socket in its own event loop, a TLS library, a pipe, a serial line.
+//
+// A turn of the program's loop, for each ws_proto:
+//   1. what the transport brought goes to ws_proto_feed(), its end to ws_proto_eof(); when
+//      ws_proto_deadline() has passed, ws_proto_tick();
+//   2. ws_proto_next() until it answers WS_PROTO_NONE;
+//   3. what ws_proto_output() shows is written, and told by ws_proto_written(), until there is
+//      nothing or the transport takes no more;
+//   4. ws_proto_wants_end() says whether the transport is to be ended.
+//
+// Time comes in as now_ms: milliseconds of a clock that only goes forward (CLOCK_MONOTONIC).
+// Threads: one at a time may use a ws_proto; different ones are independent.
+typedef struct ws_proto ws_proto;
+
+// The HTTP request of a peer. Valid inside the callback that received it; for a ws_proto see
+// ws_proto_event.
 typedef struct ws_request ws_request;
 
 // The answer to a request. Valid inside the callback that received it.
@@ -322,6 +405,102 @@ typedef struct {
     void *user;
 } ws_client_config;
 
+// Configures a ws_proto. Zero-initialise it, set struct_size and role, for a client also url:
+// every other field left zero means the default in brackets. Strings are copied. Grows at the end
+// only; programs compiled against an older header go on working.
+typedef struct {
+    // sizeof(ws_proto_config).
+    size_t struct_size;
+    // WS_SERVER or WS_CLIENT.
+    int role;
+    // 1: messages are told in pieces as their bytes come (WS_PROTO_PIECE), never gathered. 0: whole
+    // (WS_PROTO_MESSAGE).
+    int pieces;
+    // Bytes of a received message, fragments together [1 MiB; no limit with pieces]. A larger one
+    // fails the connection with close code 1009 as soon as its length is announced.
+    size_t max_message_size;
+    // Bytes queued, frame heads included [256 KiB, or enough for a message of max_message_size where
+    // that is more]. A message that would exceed it is refused with WS_ERR_AGAIN; one that is larger
+    // by itself with WS_ERR_TOO_BIG.
+    size_t max_send_queue;
+    // Milliseconds from ws_proto_new() to the open WebSocket, the program's own answer to the
+    // request included [5000].
+    uint32_t handshake_timeout_ms;
+    // Milliseconds for the peer to answer our Close frame, to take what is queued, and to end the
+    // transport where it is its turn [2000].
+    uint32_t close_timeout_ms;
+    // A Ping is sent after that many milliseconds without a byte from the peer [30000]. WS_NEVER:
+    // no pings.
+    uint32_t ping_interval_ms;
+    // Milliseconds for any byte to arrive after such a Ping, else the connection ends with
+    // WS_ERR_TIMEOUT [10000]. WS_NEVER: wait for ever.
+    uint32_t pong_timeout_ms;
+    // Comma-separated, preferred first [none]. Server: those spoken here; the first that the client
+    // offers is agreed on. Client: those offered; the server may agree on one of them or none.
+    const char *subprotocols;
+    // Client: "ws://host[:port]/path?query", or wss:// where the transport is TLS. It is what the
+    // request asks for; nothing is looked up or connected.
+    const char *url;
+    // Client: extra request headers, "Name: value\r\n" each [none]; see ws_client_config.
+    const char *headers;
+} ws_proto_config;
+
+// What has happened. Zero-initialise it, set struct_size, and hand it to ws_proto_next(); fields
+// that do not belong to the type are 0. Pointers in it live until the next call of
+// ws_proto_next(), ws_proto_feed() or ws_proto_free() for this ws_proto; what is sent meanwhile may
+// come from them. Grows at the end only.
+typedef struct {
+    // sizeof(ws_proto_event). Stays as it is.
+    size_t struct_size;
+    // What it is.
+    ws_proto_event_type type;
+    // MESSAGE, PIECE: WS_TEXT or WS_BINARY.
+    int kind;
+    // MESSAGE, PIECE, PING, PONG: the bytes, never NULL. As a rule they lie in the buffer that was
+    // fed, unmasked; no NUL follows them.
+    const void *data;
+    // Bytes in data. PIECE: 0 only in the last one. PING, PONG: 0 to 125.
+    size_t len;
+    // PIECE: bytes of this message in the pieces before this one.
+    uint64_t offset;
+    // PIECE: 1 if the message ends with this piece. MESSAGE: 1.
+    int last;
+    // CLOSE, ERROR: 1 if the peer started the closing handshake or went away, 0 if this side did.
+    int by_peer;
+    // REQUEST, HTTP: the request, for the ws_request_*() functions, until it is answered; they give
+    // "" as its peer. OPEN on a server: the same, with the subprotocol agreed on. Else NULL.
+    const ws_request *request;
+    // CLOSE: WS_OK. ERROR: WS_ERR_HANDSHAKE (refused or malformed), WS_ERR_PROTOCOL (the peer broke
+    // RFC 6455), WS_ERR_CLOSED (the transport ended without a closing handshake), WS_ERR_TIMEOUT
+    // (handshake, pong, or answer to our Close), WS_ERR_NO_MEMORY, WS_ERR_IO (no randomness).
+    ws_status status;
+    // CLOSE: the code of the peer's Close frame, 1005 if it held none. ERROR: the code that was
+    // sent, 1006 if none was.
+    uint16_t code;
+    // ERROR before the WebSocket was open: the HTTP status that the server answered, on either
+    // side; 0 if there was no answer.
+    int http_status;
+    // CLOSE, ERROR: the reason that came with the code, or what libws found wrong. UTF-8, never
+    // NULL.
+    const char *reason;
+} ws_proto_event;
+
+// The head of a frame (RFC 6455 section 5.2).
+typedef struct {
+    // 1: the message ends with this frame.
+    int fin;
+    // The reserved bits: RSV1 is 4, RSV2 is 2, RSV3 is 1. 0 without an extension.
+    int rsv;
+    // A ws_opcode.
+    int opcode;
+    // 1: the payload is masked with mask. Every frame of a client is, none of a server.
+    int masked;
+    // The masking key; 0 without one.
+    uint8_t mask[4];
+    // Bytes of payload, up to 2^63 - 1: compare it with a limit before it becomes a size_t.
+    uint64_t len;
+} ws_frame_head;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -357,7 +536,8 @@ const char *ws_request_path(const ws_request *request);
 // What follows the '?', as sent; "" if there is none.
 const char *ws_request_query(const ws_request *request);
 
-// The address the request came from: "192.0.2.7:51234", "[2001:db8::7]:51234", or "unix".
+// The address the request came from: "192.0.2.7:51234", "[2001:db8::7]:51234", or "unix". "" for
+// a ws_proto, which does not know it.
 const char *ws_request_peer(const ws_request *request);
 
 // The value of the first header of that name (letter case does not matter), without white space
@@ -599,6 +779,152 @@ void ws_client_stop(ws_client *client);
 // WS_ERR_REENTRANT: in a callback, or another thread is inside ws_client_run() or
 // ws_client_poll(); nothing has happened.
 ws_status ws_client_free(ws_client *client);
+
+// Makes one end of a WebSocket. config is copied. A client's upgrade request is queued at once. The
+// handshake has to be done by handshake_timeout_ms after now_ms. *out is NULL on error, else free
+// it with ws_proto_free().
+// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_NO_MEMORY, WS_ERR_IO (the kernel has
+// no randomness for a client's key).
+ws_status ws_proto_new(const ws_proto_config *config, uint64_t now_ms, ws_proto **out);
+
+// Frees a ws_proto in any state; the peer is told nothing. NULL is a no-op.
+void ws_proto_free(ws_proto *proto);
+
+// Lends len bytes that came from the peer. libws unmasks them in place and hands out slices of
+// them, so the buffer must stay, untouched by the program, until ws_proto_next() has answered
+// WS_PROTO_NONE. len 0 does nothing: the end of the transport is told by ws_proto_eof().
+// WS_ERR_AGAIN: bytes fed before are not used up: take the events first. While a request waits for
+// its answer the bytes behind it wait with it, so do not read on meanwhile. WS_ERR_INVALID_ARG.
+ws_status ws_proto_feed(ws_proto *proto, void *data, size_t len, uint64_t now_ms);
+
+// Tells the next thing that has happened. event->struct_size must be set.
+// WS_OK, also for WS_PROTO_NONE and WS_PROTO_ERROR. WS_ERR_INVALID_ARG: *event is as it was.
+ws_status ws_proto_next(ws_proto *proto, ws_proto_event *event);
+
+// Server: agrees to the upgrade that was told by WS_PROTO_REQUEST (RFC 6455 section 4.2.2).
+// WS_PROTO_OPEN follows; messages can be sent from now on. subprotocol: NULL for the one that
+// config.subprotocols leads to (ws_request_subprotocol() names it), "" for none, else one that the
+// client offered. headers: extra ones for the answer, "Name: value\r\n" each, or NULL.
+// WS_ERR_INVALID_ARG: no upgrade request waits, or an argument is wrong. WS_ERR_CLOSED: it has
+// ended meanwhile. WS_ERR_NO_MEMORY.
+ws_status ws_proto_accept(ws_proto *proto,
+                          const char *subprotocol,
+                          const char *headers,
+                          uint64_t now_ms);
+
+// Server: answers WS_PROTO_REQUEST with a refusal (http_status 300 to 599) or WS_PROTO_HTTP with a
+// page (200 to 599). The transport ends after it, see ws_proto_wants_end(); no event follows.
+// content_type: of the body, or NULL. headers: extra ones, "Name: value\r\n" each, or NULL. body:
+// len bytes, copied; NULL with len 0 is an empty body. For HEAD the body is measured and left out.
+// max_send_queue does not limit it.
+// WS_ERR_INVALID_ARG: no request waits, or an argument is wrong. WS_ERR_CLOSED: it has ended
+// meanwhile. WS_ERR_NO_MEMORY.
+ws_status ws_proto_refuse(ws_proto *proto,
+                          int http_status,
+                          const char *content_type,
+                          const char *headers,
+                          const void *body,
+                          size_t len,
+                          uint64_t now_ms);
+
+// Queues a message in one frame. data: len bytes, copied (it may be an event's); NULL with len 0 is
+// an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+// WS_OK: queued. WS_ERR_AGAIN: max_send_queue would be exceeded; nothing was queued, try again when
+// output has been written. WS_ERR_CLOSED: not open, or closing. WS_ERR_UTF8, WS_ERR_TOO_BIG (larger
+// than max_send_queue), WS_ERR_NO_MEMORY, WS_ERR_IO (no randomness for a mask), WS_ERR_INVALID_ARG
+// (also while a message in fragments is unfinished).
+ws_status ws_proto_send(ws_proto *proto, int kind, const void *data, size_t len);
+
+// Queues a fragment of a message (RFC 6455 section 5.4). The first one begins a message; the one
+// with fin other than 0 ends it. kind is that of the message and the same in all of them. Pings,
+// pongs and Close may be sent in between, other messages not.
+// As ws_proto_send(). WS_ERR_INVALID_ARG also when kind differs from the first fragment's.
+ws_status ws_proto_send_fragment(ws_proto *proto, int kind, const void *data, size_t len, int fin);
+
+// Queues a Ping with 0 to 125 bytes of data, copied; the answer comes as WS_PROTO_PONG.
+// WS_ERR_TOO_BIG: over 125 bytes. Else as ws_proto_send().
+ws_status ws_proto_ping(ws_proto *proto, const void *data, size_t len);
+
+// Queues a Pong that nobody asked for (RFC 6455 section 5.5.3); those to pings are sent by libws.
+// As ws_proto_ping().
+ws_status ws_proto_pong(ws_proto *proto, const void *data, size_t len);
+
+// Starts the closing handshake (RFC 6455 section 7.1.2) behind what is queued; messages that still
+// come are thrown away. WS_PROTO_CLOSE follows, or WS_PROTO_ERROR after close_timeout_ms. code: one
+// that may stand in a frame (1000 to 1003, 1007 to 1014, 3000 to 4999); 0 is 1000. reason: UTF-8 of
+// at most 123 bytes, or NULL.
+// WS_ERR_CLOSED: not open, or closing already. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8,
+// WS_ERR_TOO_BIG (reason), WS_ERR_NO_MEMORY, WS_ERR_IO.
+ws_status ws_proto_close(ws_proto *proto, uint16_t code, const char *reason, uint64_t now_ms);
+
+// Tells that the program reads no more for now, so that the transport slows the peer down; no Pong
+// can be missing meanwhile.
+// WS_ERR_CLOSED: not open.
+ws_status ws_proto_pause(ws_proto *proto, uint64_t now_ms);
+
+// Tells that the program reads again.
+// WS_ERR_CLOSED: not open.
+ws_status ws_proto_resume(ws_proto *proto, uint64_t now_ms);
+
+// The first stretch of the bytes that are to be written: how many, and in *data where they are; 0
+// if there are none. They stay until the next call for this ws_proto other than those that take a
+// const one. Write them and call ws_proto_written(), then ask again: there may be more.
+size_t ws_proto_output(const ws_proto *proto, const void **data);
+
+// Tells that the first len bytes of the output were written. More output may follow from that: a
+// Pong that was held back while nothing could be written.
+// WS_ERR_INVALID_ARG: more than there is to write; nothing has changed.
+ws_status ws_proto_written(ws_proto *proto, size_t len, uint64_t now_ms);
+
+// Bytes queued that were not written yet, in all.
+size_t ws_proto_buffered(const ws_proto *proto);
+
+// When to call ws_proto_tick() at the latest, in the time of now_ms; UINT64_MAX: no time is set.
+// Every other call may change it.
+uint64_t ws_proto_deadline(const ws_proto *proto);
+
+// Does what is due by now_ms: sends a Ping, or gives up a handshake, a silent peer or a Close
+// without an answer. Then take events and output. May be called at any time.
+ws_status ws_proto_tick(ws_proto *proto, uint64_t now_ms);
+
+// Tells that the transport brings no more bytes, be it by its end or by an error. An open WebSocket
+// ends with WS_PROTO_ERROR and WS_ERR_CLOSED; after a closing handshake no event follows.
+// WS_ERR_AGAIN: bytes fed before are not used up: take the events first.
+ws_status ws_proto_eof(ws_proto *proto);
+
+// What to do with the transport, once events have been taken and output has been written. The
+// server ends it after the closing handshake, the client waits for that until close_timeout_ms (RFC
+// 6455 section 7.1.1). WS_PROTO_END for NULL.
+ws_proto_end ws_proto_wants_end(const ws_proto *proto);
+
+// 1 while messages can be sent, else 0.
+int ws_proto_is_open(const ws_proto *proto);
+
+// The subprotocol agreed on, or NULL. It lives as long as the ws_proto.
+const char *ws_proto_subprotocol(const ws_proto *proto);
+
+// Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 section 4.2.2): writes 28 characters and a
+// NUL. key: as it stands in the request, without white space around it. out: 29 bytes.
+// WS_ERR_INVALID_ARG. [any thread]
+ws_status ws_accept_key(const char *key, char *out);
+
+// Masks or unmasks len bytes in place (RFC 6455 section 5.3). key: 4 bytes. offset: bytes of the
+// same payload before data, so that it can be done in parts; 0 at its beginning.
+// WS_ERR_INVALID_ARG. [any thread]
+ws_status ws_mask(void *data, size_t len, const uint8_t *key, size_t offset);
+
+// Reads a frame head from the first bytes of a frame. *out is filled in when the head is whole.
+// Returns its length, 2 to 14 bytes; 0: more than len bytes are needed; WS_ERR_PROTOCOL: reserved
+// opcode, control frame that is over 125 bytes or fragmented, length that is over 63 bits or not in
+// its shortest form. Masking and reserved bits are left to the caller. WS_ERR_INVALID_ARG. [any
+// thread]
+int ws_frame_parse(const void *data, size_t len, ws_frame_head *out);
+
+// Writes a frame head. out: 14 bytes. len is written in its shortest form; the payload is the
+// caller's to write, and to mask with ws_mask().
+// Returns the length of the head, 2 to 14 bytes. WS_ERR_INVALID_ARG: reserved opcode, rsv over 7,
+// control frame that is over 125 bytes or fragmented, length over 63 bits. [any thread]
+int ws_frame_build(const ws_frame_head *head, uint8_t *out);
 
 #ifdef __cplusplus
 }  // extern "C"

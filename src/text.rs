@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::fmt;
 
 /// Up to `N` bytes of text, always followed by a NUL; what does not fit is cut off.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Line<const N: usize> {
     bytes: [u8; N],
     len: usize,

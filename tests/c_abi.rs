@@ -21,7 +21,8 @@ macro_rules! programs {
     };
 }
 
-programs! { backpressure client client_failures closing hammer limits misuse misuse_send receiving reentry sending server_modes upgrade }
+programs! { backpressure client client_failures closing frame hammer limits misuse misuse_send proto proto_misuse
+receiving reentry sending server_modes upgrade }
 
 #[test]
 fn every_program_of_tests_c_is_run() {
@@ -80,7 +81,7 @@ fn rust_layout() -> Vec<String> {
             $(lines.push(format!(
                 "{}.{} {} {}",
                 stringify!($type),
-                stringify!($field),
+                stringify!($field).trim_start_matches("r#"),
                 core::mem::offset_of!(abi::$type, $field),
                 size_of_field(|value: &abi::$type| &value.$field),
             ));)*
@@ -103,6 +104,16 @@ fn rust_layout() -> Vec<String> {
     layout!(ws_client_config: struct_size url subprotocols headers connect_timeout_ms close_timeout_ms ping_interval_ms
         pong_timeout_ms max_message_size max_send_queue receive_buffer_size reconnect_min_ms reconnect_max_ms on_open
         on_message on_piece on_writable on_pong on_close user);
+    layout!(ws_proto_config: struct_size role pieces max_message_size max_send_queue handshake_timeout_ms
+        close_timeout_ms ping_interval_ms pong_timeout_ms subprotocols url headers);
+    layout!(ws_proto_event: struct_size r#type kind data len offset last by_peer request status code http_status
+        reason);
+    layout!(ws_frame_head: fin rsv opcode masked mask len);
+    values!(ws_role: WS_SERVER WS_CLIENT);
+    values!(ws_proto_event_type: WS_PROTO_NONE WS_PROTO_REQUEST WS_PROTO_HTTP WS_PROTO_OPEN WS_PROTO_MESSAGE
+        WS_PROTO_PIECE WS_PROTO_PING WS_PROTO_PONG WS_PROTO_CLOSE WS_PROTO_ERROR);
+    values!(ws_proto_end: WS_PROTO_GO_ON WS_PROTO_END_SENDING WS_PROTO_END);
+    values!(ws_opcode: WS_OP_CONTINUATION WS_OP_TEXT WS_OP_BINARY WS_OP_CLOSE WS_OP_PING WS_OP_PONG);
     values!(ws_status: WS_OK WS_ERR_INVALID_ARG WS_ERR_NO_MEMORY WS_ERR_IO WS_ERR_TLS WS_ERR_HANDSHAKE WS_ERR_CLOSED
         WS_ERR_AGAIN WS_ERR_TOO_BIG WS_ERR_UTF8 WS_ERR_REENTRANT WS_ERR_INTERNAL WS_ERR_UNSUPPORTED WS_ERR_TIMEOUT
         WS_ERR_DNS WS_ERR_PROTOCOL);
@@ -159,11 +170,11 @@ fn layout_program(header: &str) -> String {
     )
 }
 
-/// Of "uint32_t threads" and of "void (*on_open)(ws_server *server)".
+/// Of "uint32_t threads", "uint8_t mask[4]" and "void (*on_open)(ws_server *server)".
 fn field_name(declaration: &str) -> &str {
     let text = match declaration.split_once("(*") {
         Some((_, rest)) => rest.split(')').next().unwrap_or(rest),
-        None => declaration,
+        None => declaration.split('[').next().unwrap_or(declaration),
     };
     text.rsplit(|c: char| !c.is_alphanumeric() && c != '_')
         .find(|word| !word.is_empty())

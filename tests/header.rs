@@ -10,7 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files with documentation for C programmers, in the header's order.
-const CHAPTERS: [&str; 6] = ["status", "log", "types", "request", "server", "client"];
+const CHAPTERS: [&str; 8] = [
+    "status", "log", "types", "request", "server", "client", "proto", "frame",
+];
 
 /// Columns. A doc comment that is longer also makes cbindgen break the prototype below it.
 const WIDEST_LINE: usize = 104;

@@ -224,7 +224,7 @@ fn as_response(reply: &mut server::Reply<'_>) -> *mut ws_response {
     (reply as *mut server::Reply<'_>).cast()
 }
 
-fn as_kind(kind: Kind) -> ws_kind {
+pub fn as_kind(kind: Kind) -> ws_kind {
     match kind {
         Kind::Text => ws_kind::WS_TEXT,
         Kind::Binary => ws_kind::WS_BINARY,

@@ -5,11 +5,13 @@ use core::ffi::c_char;
 
 use super::client::ws_client_config;
 use super::guard::Text;
+use super::proto::ws_proto_config;
 use super::server::{ws_server_config, WS_NEVER};
 use crate::client;
 use crate::engine::Settings;
 use crate::error::{Error, Status};
 use crate::proto::connection::{Limits, Role};
+use crate::proto::endpoint;
 use crate::proto::frame::MAX_HEAD;
 use crate::proto::handshake;
 use crate::proto::http::is_field_value;
@@ -97,15 +99,12 @@ impl ws_client_config {
                 text(self.headers, "headers")?,
             )
         };
-        let parsed = ClientUrl::parse(url)
-            .map_err(|why| Status::InvalidArg.because(format_args!("url: {why}")))?;
+        let parsed = parsed_url(url)?;
         if parsed.secure {
             return Err(Status::Unsupported.because(format_args!("url: this build has no TLS")));
         }
         check_subprotocols(subprotocols.as_deref())?;
-        if let Some(Err(why)) = headers.as_deref().map(handshake::check_extra_headers) {
-            return Err(Status::InvalidArg.because(format_args!("headers: {why}")));
-        }
+        check_headers(headers.as_deref())?;
         let limits = Limits {
             max_message: message_limit(self.max_message_size, self.on_piece.is_some()),
             pieces: self.on_piece.is_some(),
@@ -139,6 +138,74 @@ impl ws_client_config {
             connect_timeout,
             reconnect: (min != 0).then(|| (min, or(self.reconnect_max_ms, RECONNECT_MAX).max(min))),
         })
+    }
+}
+
+/// What only a client's ws_proto has.
+pub struct ProtoRequest {
+    pub url: ClientUrl,
+    pub headers: Option<String>,
+}
+
+impl ws_proto_config {
+    pub unsafe fn settings(&self) -> Result<(endpoint::Settings, Option<ProtoRequest>), Error> {
+        let is_client = match self.role {
+            1 => false,
+            2 => true,
+            other => {
+                return Err(Status::InvalidArg.because(format_args!(
+                    "role is {other}, neither WS_SERVER nor WS_CLIENT"
+                )))
+            }
+        };
+        // SAFETY: texts, as ws_proto_new() asks for.
+        let (subprotocols, headers, url) = unsafe {
+            (
+                text(self.subprotocols, "subprotocols")?,
+                text(self.headers, "headers")?,
+                Text::optional(self.url, "url")?,
+            )
+        };
+        check_subprotocols(subprotocols.as_deref())?;
+        let request = match url {
+            Some(url) if is_client => {
+                check_headers(headers.as_deref())?;
+                let url = parsed_url(url)?;
+                Some(ProtoRequest { url, headers })
+            }
+            None if !is_client && headers.is_none() => None,
+            _ => {
+                return Err(Status::InvalidArg.because(format_args!(
+                    "url is for clients, who need it; headers are for clients"
+                )))
+            }
+        };
+        let pieces = self.pieces != 0;
+        let limits = Limits {
+            max_message: message_limit(self.max_message_size, pieces),
+            pieces,
+            ping_interval: interval(self.ping_interval_ms),
+            pong_timeout: or(self.pong_timeout_ms, PONG_TIMEOUT),
+            close_timeout: or(self.close_timeout_ms, CLOSE_TIMEOUT),
+        };
+        let settings = endpoint::Settings {
+            limits,
+            max_send_queue: send_queue(self.max_send_queue, limits.max_message),
+            handshake_timeout: or(self.handshake_timeout_ms, HANDSHAKE_TIMEOUT),
+            subprotocols,
+        };
+        Ok((settings, request))
+    }
+}
+
+fn parsed_url(url: &str) -> Result<ClientUrl, Error> {
+    ClientUrl::parse(url).map_err(|why| Status::InvalidArg.because(format_args!("url: {why}")))
+}
+
+fn check_headers(headers: Option<&str>) -> Result<(), Error> {
+    match headers.map(handshake::check_extra_headers) {
+        Some(Err(why)) => Err(Status::InvalidArg.because(format_args!("headers: {why}"))),
+        _ => Ok(()),
     }
 }
 

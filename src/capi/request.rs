@@ -6,7 +6,8 @@ use super::guard::{self, Text};
 use super::status::ws_status;
 use crate::server::{Reply, RequestView};
 
-/// The HTTP request of a peer. Valid inside the callback that received it.
+/// The HTTP request of a peer. Valid inside the callback that received it; for a ws_proto see
+/// ws_proto_event.
 pub struct ws_request(());
 
 /// The answer to a request. Valid inside the callback that received it.
@@ -30,7 +31,8 @@ pub unsafe extern "C" fn ws_request_query(request: *const ws_request) -> *const 
     guard::request(request).map_or(guard::EMPTY, |r| r.query().as_ptr())
 }
 
-/// The address the request came from: "192.0.2.7:51234", "[2001:db8::7]:51234", or "unix".
+/// The address the request came from: "192.0.2.7:51234", "[2001:db8::7]:51234", or "unix". "" for
+/// a ws_proto, which does not know it.
 #[no_mangle]
 pub unsafe extern "C" fn ws_request_peer(request: *const ws_request) -> *const c_char {
     guard::request(request).map_or(guard::EMPTY, |r| r.peer().as_ptr())

@@ -24,7 +24,7 @@ pub enum ws_status {
     WS_ERR_HANDSHAKE = -5,
     /// A stale connection id, or the connection is closing or closed.
     WS_ERR_CLOSED = -6,
-    /// The send queue is full; wait for on_writable.
+    /// Not now. As a rule the send queue is full: wait for on_writable.
     WS_ERR_AGAIN = -7,
     /// Larger than the limit that applies, so it can never succeed.
     WS_ERR_TOO_BIG = -8,

@@ -17,8 +17,7 @@ use crate::net::conns::ConnId;
 use crate::net::resolve::Lookup;
 use crate::net::sys::monotonic_ms;
 use crate::net::sys::socket::Addr;
-use crate::proto::handshake::{self, Offer};
-use crate::proto::http::Response;
+use crate::proto::handshake::{self, Answer, Offer};
 use crate::proto::url::Host;
 use crate::text::Line;
 use alloc::boxed::Box;
@@ -267,24 +266,22 @@ impl Client {
             self.state.lock().failure = Some(text);
             After::Drop(Ending::Abandoned)
         };
-        let response = match Response::parse(head) {
-            Ok(response) => response,
-            Err(error) => return refused(0, error.why),
+        let (key, until) = {
+            let state = self.state.lock();
+            (state.key, state.deadline)
         };
-        if response.is_interim() {
-            return After::Interim {
-                until: self.state.lock().deadline,
-            };
-        }
-        self.http_status
-            .store(i32::from(response.status()), Ordering::Relaxed);
-        let key = self.state.lock().key;
         let offered = self.config.subprotocols.as_deref();
-        let agreed = match handshake::check_response(&response, &key, offered) {
-            Ok(agreed) => agreed,
-            Err(error) => return refused(error.status, error.why),
+        let answer = handshake::read_response(head, &key, offered);
+        let (status, subprotocol) = match answer {
+            Ok(Answer::Interim) => return After::Interim { until },
+            Ok(Answer::Agreed(subprotocol)) => (101, subprotocol),
+            Err(error) => {
+                self.http_status
+                    .store(i32::from(error.status), Ordering::Relaxed);
+                return refused(error.status, error.why);
+            }
         };
-        let subprotocol = agreed.subprotocol.and_then(|s| CString::new(s).ok());
+        self.http_status.store(status, Ordering::Relaxed);
         *self.subprotocol.lock() = subprotocol;
         if !matches!(engine.with(|l| l.open(id)), Some(Ok(()))) {
             return After::Drop(Ending::NoMemory);

@@ -15,8 +15,8 @@ use crate::net::sys::socket::{self, Addr};
 use crate::net::sys::thread::Mutex;
 use crate::net::sys::{monotonic_ms, Fd};
 use crate::proto::connection::Role;
-use crate::proto::handshake::{self, Offer};
-use crate::proto::http::{Fed, HeadBuffer, HttpError, Reply, Request, Response};
+use crate::proto::handshake::{self, Answer, Asked, Offer};
+use crate::proto::http::{Fed, HeadBuffer, HttpError, Request};
 use crate::proto::url::{ClientUrl, Host};
 use crate::proto::OutOfMemory;
 use alloc::boxed::Box;
@@ -140,10 +140,9 @@ fn upgrade(fd: Fd, url: &ClientUrl, until: u64) -> Result<c_int, &'static str> {
     send_until(&fd, &request, until)?;
     loop {
         let head = read_head(&fd, &mut HeadBuffer::new(), until).map_err(|error| error.why)?;
-        let response = Response::parse(head).map_err(|error| error.why)?;
-        if !response.is_interim() {
-            handshake::check_response(&response, &key, None).map_err(|error| error.why)?;
-            break;
+        match handshake::read_response(head, &key, None).map_err(|error| error.why)? {
+            Answer::Interim => {}
+            Answer::Agreed(_) => break,
         }
     }
     let fd = given_away(fd).map_err(|_| "no descriptor left")?;
@@ -194,8 +193,11 @@ fn accept(
         }
         Fed::NeedMore => read_head(fd, &mut buffer, until)?,
     };
-    let request = Request::parse(head)?;
-    let handshake = handshake::check_request(&request)?.ok_or(NOT_AN_UPGRADE)?;
+    let (request, handshake) = match Asked::read(head) {
+        Asked::Upgrade(request, handshake) => (request, handshake),
+        Asked::Page(_) => return Err(NOT_AN_UPGRADE),
+        Asked::Refused(_, error) => return Err(error),
+    };
     if !path_matches(path, &request) {
         return Err(NO_SUCH_PATH);
     }
@@ -239,18 +241,7 @@ fn refuse(fd: &Fd, error: HttpError, until: u64) -> i32 {
         error.status, error.why
     ));
     let mut out = Vec::new();
-    let reply = Reply {
-        status: error.status,
-        content_type: Some("text/plain; charset=utf-8"),
-        headers: match error.status {
-            426 => handshake::VERSION_HEADERS,
-            _ => &[],
-        },
-        body: error.why.as_bytes(),
-        keep_alive: false,
-        head_only: false,
-    };
-    if reply.write(&mut out).is_ok() {
+    if handshake::write_refusal(&mut out, error, false).is_ok() {
         let _ = send_until(fd, &out, until);
     }
     -i32::from(error.status)

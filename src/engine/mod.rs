@@ -23,7 +23,7 @@ use crate::net::sys::poll::{Interest, Timer};
 use crate::net::sys::socket::Addr;
 use crate::net::sys::thread::{Claim, Mutex, ThreadCell};
 use crate::proto::connection::{Limits, Role};
-use crate::proto::frame::Kind;
+use crate::proto::frame::{frame_len, Kind};
 use crate::proto::http::HttpError;
 use crate::proto::outbox::Shared;
 use crate::text::Line;
@@ -52,16 +52,7 @@ pub struct Settings {
 impl Settings {
     /// Bytes of a frame with `len` bytes of payload as this role sends it.
     pub fn frame_len(&self, len: usize) -> usize {
-        let head = match len {
-            0..=125 => 2,
-            126..=0xffff => 4,
-            _ => 10,
-        };
-        let mask = match self.role {
-            Role::Server => 0,
-            Role::Client => 4,
-        };
-        len.saturating_add(head + mask)
+        frame_len(len, self.role == Role::Client)
     }
 
     /// How long the kernel may wait for an acknowledgement before it gives a connection up: no
@@ -185,7 +176,7 @@ impl Engine {
         let mut alarm = self.alarm.lock();
         if alarm.is_none() {
             let io = |errno| Error::io(errno, format_args!("timerfd"));
-            let timer = Timer::new().map_err(io)?;
+            let mut timer = Timer::new().map_err(io)?;
             self.remote
                 .epoll()
                 .add(timer.raw(), ALARM, Interest::Level)

@@ -9,7 +9,7 @@ use crate::net::sys::monotonic_ms;
 use crate::net::sys::poll::{Ready, BATCH};
 use crate::net::sys::socket::Addr;
 use crate::proto::close::Violation;
-use crate::proto::connection::{Event, Payload};
+use crate::proto::connection::{Event, Payload, Timeout, LOST};
 use crate::text::Line;
 use core::ffi::c_int;
 use core::sync::atomic::Ordering;
@@ -244,7 +244,7 @@ impl Engine {
     fn set_alarm(&self) {
         if self.has_alarm.load(Ordering::Acquire) {
             let due = self.with(|l| l.due()).flatten();
-            if let Some(alarm) = &*self.alarm.lock() {
+            if let Some(alarm) = &mut *self.alarm.lock() {
                 alarm.set(due);
             }
         }
@@ -263,24 +263,28 @@ fn close_info(local: &mut Local, id: ConnId, ending: Ending) -> CloseInfo {
         if outcome.clean || outcome.violation.is_some() {
             info.code = outcome.code;
             info.by_peer = outcome.by_peer;
-            info.reason = Line::from(format_args!("{}", outcome.reason));
+            info.reason = words(outcome.reason);
         }
     }
     match ending {
         Ending::Violation(violation) => {
             info.by_peer = false;
             info.code = violation.code;
-            info.reason = Line::from(format_args!("{}", violation.why));
+            info.reason = words(violation.why);
         }
         Ending::Io(errno) => info.reason = Line::from(format_args!("{errno}")),
-        Ending::Lost => info.reason = Line::from(format_args!("no Close frame before the end")),
-        Ending::PongTimeout => info.reason = Line::from(format_args!("no answer to a ping")),
-        Ending::CloseTimeout => info.reason = Line::from(format_args!("no answer to our Close")),
-        Ending::NoMemory => info.reason = Line::from(format_args!("out of memory")),
+        Ending::Lost => info.reason = words(LOST),
+        Ending::PongTimeout => info.reason = words(Timeout::PongMissing.why()),
+        Ending::CloseTimeout => info.reason = words(Timeout::CloseTimedOut.why()),
+        Ending::NoMemory => info.reason = words(Violation::NO_MEMORY.why),
         Ending::Abandoned => info.code = 1001,
         Ending::Clean | Ending::HandshakeTimeout => {}
     }
     info
+}
+
+fn words(text: &str) -> Line<128> {
+    Line::from(format_args!("{text}"))
 }
 
 /// Hands on a payload with a NUL behind it. Inside the input the NUL covers the first byte of what

@@ -23,7 +23,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub use types::{Event, Io, Limits, Masks, Outcome, Payload, Role, SendError, Timeout};
+pub use types::{Event, Io, Limits, Masks, Outcome, Payload, Role, SendError, Timeout, LOST};
 
 use super::close::{self, Violation};
 use super::frame::{Kind, Opcode};

@@ -14,6 +14,17 @@ pub const MAX_HEAD: usize = 14;
 /// Bytes of the longest payload of a control frame (RFC 6455 section 5.5).
 pub const MAX_CONTROL: usize = 125;
 
+/// Bytes of a whole frame with that many bytes of payload.
+pub const fn frame_len(payload: usize, masked: bool) -> usize {
+    let head = match payload {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    };
+    let key = if masked { 4 } else { 0 };
+    payload.saturating_add(head + key)
+}
+
 /// What a frame is.
 #[repr(u8)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,18 +11,24 @@
 //! [`ServerHandshake`] / [`write_accept`] and at [`Offer`] / [`Agreed`].
 
 mod allow;
+mod asked;
 mod client;
 mod extensions;
 mod extra;
 mod server;
 mod subprotocols;
+mod view;
 
 pub use allow::{list_allows, origin_allowed};
-pub use client::{check_response, write_request, Agreed, HandshakeError, Offer};
+pub use asked::{check_page, write_refusal, Asked, PLAIN_TEXT};
+pub use client::{
+    check_response, read_response, write_request, Agreed, Answer, HandshakeError, Offer,
+};
 pub use extra::check_extra_headers;
 pub use server::{check_request, write_accept, ServerHandshake, VERSION_HEADERS};
 pub use subprotocols::MAX_SUBPROTOCOLS;
 pub use subprotocols::{check_subprotocols, choose_subprotocol, offered_subprotocols};
+pub use view::{c_string, RequestView};
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;

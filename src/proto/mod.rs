@@ -4,6 +4,7 @@
 
 pub mod close;
 pub mod connection;
+pub mod endpoint;
 pub mod frame;
 pub mod handshake;
 pub mod http;

@@ -8,7 +8,8 @@ mod listener;
 mod request;
 mod upgrade;
 
-pub use request::{owned, Reply, RequestView};
+pub use crate::proto::handshake::RequestView;
+pub use request::{owned, Reply};
 
 use crate::engine::conn::Ending;
 use crate::engine::stats::Stats;

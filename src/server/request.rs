@@ -1,57 +1,12 @@
-//! The request as the application sees it, and the answer that it puts together.
+//! The answer to a request, as the application puts it together.
 
 use crate::error::{Error, Status};
-use crate::net::sys::socket::Addr;
-use crate::proto::handshake;
+use crate::proto::handshake::{self, c_string};
 use crate::proto::http::{is_field_value, is_token, Request};
-use crate::text::Line;
 use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ffi::{c_int, CStr};
-
-/// A request with the address that it came from.
-pub struct RequestView {
-    pub request: Request,
-    pub addr: Addr,
-    peer: Line<64>,
-    pub subprotocol: Option<CString>,
-}
-
-impl RequestView {
-    pub fn new(request: Request, peer: &Addr) -> RequestView {
-        RequestView {
-            request,
-            addr: *peer,
-            peer: Line::from(format_args!("{peer}")),
-            subprotocol: None,
-        }
-    }
-
-    pub fn method(&self) -> &CStr {
-        self.request.method()
-    }
-
-    pub fn path(&self) -> &CStr {
-        self.request.path()
-    }
-
-    pub fn query(&self) -> &CStr {
-        self.request.query()
-    }
-
-    pub fn peer(&self) -> &CStr {
-        self.peer.as_c_str()
-    }
-
-    pub fn header(&self, name: &[u8]) -> Option<&CStr> {
-        self.request.header(name)
-    }
-
-    pub fn subprotocol(&self) -> Option<&CStr> {
-        self.subprotocol.as_deref()
-    }
-}
+use core::ffi::c_int;
 
 /// The answer to a request, as far as the application has chosen it.
 pub struct Reply<'a> {
@@ -173,15 +128,6 @@ pub fn owned(text: &str) -> Result<String, Status> {
         .map_err(|_| Status::NoMemory)?;
     copy.push_str(text);
     Ok(copy)
-}
-
-pub fn c_string(text: &str) -> Result<CString, Error> {
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(text.len() + 1)
-        .map_err(|_| Status::NoMemory)?;
-    bytes.extend_from_slice(text.as_bytes());
-    CString::new(bytes).map_err(|_| invalid(format_args!("a NUL inside a text")))
 }
 
 fn invalid(text: core::fmt::Arguments<'_>) -> Error {

@@ -1,15 +1,15 @@
 //! What a request head leads to: an open WebSocket, a page, or a refusal with words.
 
-use super::request::{c_string, Reply, RequestView};
-use super::Server;
+use super::{Reply, RequestView, Server};
 use crate::engine::conn::Ending;
 use crate::engine::{After, Engine};
 use crate::error::Status;
 use crate::log;
 use crate::net::conns::ConnId;
 use crate::net::sys::socket::Addr;
-use crate::proto::handshake::{self, ServerHandshake};
+use crate::proto::handshake::{self, Asked, ServerHandshake, PLAIN_TEXT};
 use crate::proto::http::{self, HttpError, Request};
+use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
@@ -21,15 +21,15 @@ impl Server {
         peer: &Addr,
         head: Vec<u8>,
     ) -> After {
-        let request = match Request::parse(head) {
-            Ok(request) => request,
-            Err(error) => return self.answer_bad_head(engine, id, peer, error),
-        };
-        let view = RequestView::new(request, peer);
-        match handshake::check_request(&view.request) {
-            Ok(Some(handshake)) => self.upgrade(engine, id, view, &handshake),
-            Ok(None) => self.http(engine, id, &view),
-            Err(error) => self.refuse(engine, id, &view, error),
+        match Asked::read(head) {
+            Asked::Upgrade(request, handshake) => {
+                self.upgrade(engine, id, RequestView::new(request, peer), &handshake)
+            }
+            Asked::Page(request) => self.http(engine, id, &RequestView::new(request, peer)),
+            Asked::Refused(None, error) => self.answer_bad_head(engine, id, peer, error),
+            Asked::Refused(Some(request), error) => {
+                self.refuse(engine, id, &RequestView::new(request, peer), error)
+            }
         }
     }
 
@@ -42,8 +42,7 @@ impl Server {
     ) -> After {
         log::info(format_args!("{peer}: {} {}", error.status, error.why));
         engine.counters().handshakes_failed.add(1);
-        let reply = plain(error.status, error.why);
-        respond(engine, id, &reply, false, false)
+        refuse(engine, id, error, false)
     }
 
     fn upgrade(
@@ -56,11 +55,8 @@ impl Server {
         if let Err(error) = self.admit(&view.request) {
             return self.refuse(engine, id, &view, error);
         }
-        let preferred = self.config.subprotocols.as_deref();
-        let chosen = preferred.and_then(|p| handshake::choose_subprotocol(p, &view.request));
-        match chosen.map(c_string).transpose() {
-            Ok(subprotocol) => view.subprotocol = subprotocol,
-            Err(_) => return After::Drop(Ending::NoMemory),
+        if view.agree(self.config.subprotocols.as_deref()).is_err() {
+            return After::Drop(Ending::NoMemory);
         }
         // The place is taken before the application is asked, since other loops upgrade, too.
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.config.max_connections {
@@ -190,18 +186,16 @@ impl Server {
             };
             return self.refuse(engine, id, view, error);
         }
-        match request.has_body() {
-            Ok(false) => {}
-            Ok(true) => {
-                let error = HttpError {
-                    status: 413,
-                    why: "a request with a body is not served",
-                };
-                return self.refuse(engine, id, view, error);
-            }
-            Err(error) => return self.refuse(engine, id, view, error),
+        if let Err(error) = handshake::check_page(request) {
+            return self.refuse(engine, id, view, error);
         }
-        let mut reply = plain(404, "not found");
+        let mut reply = Reply::new(None);
+        if reply
+            .set_body(404, Some(PLAIN_TEXT), b"not found\n")
+            .is_err()
+        {
+            return After::Drop(Ending::NoMemory);
+        }
         self.handler.http(view, &mut reply);
         let head_only = view.method() == c"HEAD";
         respond(engine, id, &reply, request.keep_alive(), head_only)
@@ -214,25 +208,14 @@ impl Server {
             error.status, error.why
         ));
         engine.counters().handshakes_failed.add(1);
-        let mut reply = plain(error.status, error.why);
-        if error.status == 426 {
-            reply.headers.extend_from_slice(handshake::VERSION_HEADERS);
-        }
-        respond(engine, id, &reply, false, view.method() == c"HEAD")
+        refuse(engine, id, error, view.method() == c"HEAD")
     }
 }
 
-/// An answer in words. Without memory for them it has none.
-fn plain(status: u16, text: &str) -> Reply<'static> {
-    let mut reply = Reply::new(None);
-    reply.status = status;
-    if reply.body.try_reserve_exact(text.len() + 1 + 64).is_ok() {
-        reply.body.extend_from_slice(text.as_bytes());
-        reply.body.push(b'\n');
-        reply.content_type = super::request::owned("text/plain; charset=utf-8").ok();
-        let _ = reply.headers.try_reserve(handshake::VERSION_HEADERS.len());
-    }
-    reply
+fn refuse(engine: &Engine, id: ConnId, error: HttpError, head_only: bool) -> After {
+    let mut out = Vec::new();
+    let written = handshake::write_refusal(&mut out, error, head_only);
+    queue(engine, id, written.map(|()| &out[..]), false)
 }
 
 fn respond(
@@ -252,9 +235,18 @@ fn respond(
         head_only,
     }
     .write(&mut out);
-    let queued = written.map_err(Status::from).and_then(|()| {
+    queue(engine, id, written.map(|()| &out[..]), keep_alive)
+}
+
+fn queue(
+    engine: &Engine,
+    id: ConnId,
+    response: Result<&[u8], OutOfMemory>,
+    keep_alive: bool,
+) -> After {
+    let queued = response.map_err(Status::from).and_then(|bytes| {
         engine
-            .with(|l| l.write(id, &out))
+            .with(|l| l.write(id, bytes))
             .unwrap_or(Err(Status::Internal))
     });
     match queued {

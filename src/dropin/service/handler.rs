@@ -11,6 +11,7 @@ use crate::server::{Handler, Reply, RequestView, Server};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_int;
+use core::net::SocketAddrV4;
 
 pub struct Face(pub Arc<Service>);
 
@@ -47,12 +48,14 @@ impl Handler for Face {
             let _ = server.abort(id);
             return;
         }
+        let peer = request.peer().to_str().unwrap_or_default();
+        let peer = peer.parse::<SocketAddrV4>().ok();
         service.board.login(&Login {
             index,
             thread: id.owner(),
             fd,
-            ip: request.addr.ipv4().unwrap_or_default(),
-            port: request.addr.port().unwrap_or(0),
+            ip: peer.map(|peer| peer.ip().octets()).unwrap_or_default(),
+            port: peer.map_or(0, |peer| peer.port()),
         });
         // The keeper has something to watch now.
         if first {

@@ -139,22 +139,34 @@ impl Event {
 }
 
 /// A timerfd on the monotonic clock.
-pub struct Timer(Fd);
+pub struct Timer {
+    fd: Fd,
+    /// What it was set to last.
+    at: Option<u64>,
+}
 
 impl Timer {
     pub fn new() -> Result<Timer, Errno> {
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
         // SAFETY: no pointers are passed.
         let fd = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
-        Ok(Timer(Fd::owning(fd)))
+        Ok(Timer {
+            fd: Fd::owning(fd),
+            at: None,
+        })
     }
 
     pub fn raw(&self) -> c_int {
-        self.0.raw()
+        self.fd.raw()
     }
 
     /// Readable from `at` (monotonic ms) on; None: never.
-    pub fn set(&self, at: Option<u64>) {
+    pub fn set(&mut self, at: Option<u64>) {
+        // Nobody reads it, so that one which has expired stays readable until it is set anew.
+        if self.at == at {
+            return;
+        }
+        self.at = at;
         // An it_value of zero would disarm it; the epoch of the clock has passed long ago.
         let at = at.map_or(0, |at| at.max(1));
         let zero = libc::timespec {

@@ -121,6 +121,20 @@ pub enum Timeout {
     CloseTimedOut,
 }
 
+impl Timeout {
+    /// In words, for those that end the transport.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Timeout::PongMissing => "no answer to a ping",
+            Timeout::CloseTimedOut => "no answer to our Close",
+            Timeout::Nothing | Timeout::Pinged => "",
+        }
+    }
+}
+
+/// The words for a transport that ended out of turn.
+pub const LOST: &str = "no Close frame before the end";
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome<'a> {

@@ -1,9 +1,10 @@
 //! The client's half: RFC 6455 4.1.
 
-use super::{accept_key, extensions, subprotocols};
+use super::{accept_key, c_string, extensions, subprotocols};
 use crate::proto::http::{append, elements, has_token, HttpError, Once, Response};
 use crate::proto::url::ClientUrl;
 use crate::proto::OutOfMemory;
+use alloc::ffi::CString;
 use alloc::vec::Vec;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
@@ -26,6 +27,15 @@ pub struct Offer<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agreed<'r> {
     pub subprotocol: Option<&'r str>,
+}
+
+/// An answer that is no failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// RFC 9110 15.2: the real one follows.
+    Interim,
+    /// The WebSocket is open, with this subprotocol.
+    Agreed(Option<CString>),
 }
 
 /// Why a handshake failed.
@@ -78,6 +88,26 @@ pub fn write_request(out: &mut Vec<u8>, offer: &Offer<'_>) -> Result<(), OutOfMe
             b"\r\n",
         ],
     )
+}
+
+/// What the server's answer, a whole head, says to an offer with this key and these subprotocols.
+pub fn read_response(
+    head: Vec<u8>,
+    key: &[u8; 16],
+    offered: Option<&str>,
+) -> Result<Answer, HandshakeError> {
+    let response = Response::parse(head)?;
+    if response.is_interim() {
+        return Ok(Answer::Interim);
+    }
+    let agreed = check_response(&response, key, offered)?;
+    match agreed.subprotocol.map(c_string).transpose() {
+        Ok(subprotocol) => Ok(Answer::Agreed(subprotocol)),
+        Err(OutOfMemory) => Err(HandshakeError {
+            why: "out of memory",
+            status: response.status(),
+        }),
+    }
 }
 
 /// Checks the server's answer to an offer with this key and these subprotocols.

@@ -1,0 +1,73 @@
+//! A request as the application sees it: with the address that it came from, and the subprotocol
+//! agreed on so far.
+
+use super::{choose_subprotocol, offered_subprotocols};
+use crate::proto::http::Request;
+use crate::proto::OutOfMemory;
+use crate::text::Line;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+use core::fmt;
+
+#[derive(Debug)]
+pub struct RequestView {
+    pub request: Request,
+    pub subprotocol: Option<CString>,
+    peer: Line<64>,
+}
+
+impl RequestView {
+    pub fn new(request: Request, peer: &dyn fmt::Display) -> RequestView {
+        RequestView {
+            request,
+            subprotocol: None,
+            peer: Line::from(format_args!("{peer}")),
+        }
+    }
+
+    pub fn method(&self) -> &CStr {
+        self.request.method()
+    }
+
+    pub fn path(&self) -> &CStr {
+        self.request.path()
+    }
+
+    pub fn query(&self) -> &CStr {
+        self.request.query()
+    }
+
+    pub fn peer(&self) -> &CStr {
+        self.peer.as_c_str()
+    }
+
+    pub fn header(&self, name: &[u8]) -> Option<&CStr> {
+        self.request.header(name)
+    }
+
+    pub fn subprotocol(&self) -> Option<&CStr> {
+        self.subprotocol.as_deref()
+    }
+
+    pub fn offers(&self, subprotocol: &str) -> bool {
+        offered_subprotocols(&self.request).any(|offered| offered == subprotocol)
+    }
+
+    /// Agrees on the first of the server's `preference` list that the client offers, if any.
+    pub fn agree(&mut self, preference: Option<&str>) -> Result<(), OutOfMemory> {
+        let chosen = preference.and_then(|list| choose_subprotocol(list, &self.request));
+        self.subprotocol = chosen.map(c_string).transpose()?;
+        Ok(())
+    }
+}
+
+/// A copy of a subprotocol's name, which is a token and so holds no NUL.
+pub fn c_string(name: &str) -> Result<CString, OutOfMemory> {
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(name.len() + 1)
+        .map_err(|_| OutOfMemory)?;
+    bytes.extend_from_slice(name.as_bytes());
+    Ok(CString::new(bytes).unwrap_or_default())
+}
