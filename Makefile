@@ -114,18 +114,20 @@ header:
 	UPDATE_HEADER=1 $(CARGO) test --target-dir $(BUILD) --test header header_is_up_to_date
 
 install: lib
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/websocket_for_linux
 	install -m 755 $(LIB)/$(REAL) $(DESTDIR)$(LIBDIR)/$(REAL)
 	ln -sf $(REAL) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libws.so
 	install -m 644 $(LIB)/libws.a $(DESTDIR)$(LIBDIR)/libws.a
 	install -m 644 include/libws.h $(DESTDIR)$(INCLUDEDIR)/libws.h
+	install -m 644 include/websocket_for_linux/*.h $(DESTDIR)$(INCLUDEDIR)/websocket_for_linux
 	$(call pkg_config,$(PREFIX),$(LIBDIR),$(INCLUDEDIR)) >$(DESTDIR)$(LIBDIR)/pkgconfig/libws.pc
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/$(REAL) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libws.so \
 	    $(DESTDIR)$(LIBDIR)/libws.a $(DESTDIR)$(LIBDIR)/pkgconfig/libws.pc \
 	    $(DESTDIR)$(INCLUDEDIR)/libws.h
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/websocket_for_linux
 
 # The examples
 

@@ -4,6 +4,7 @@
 extern crate alloc;
 
 pub mod client;
+pub mod dropin;
 pub mod engine;
 pub mod error;
 pub mod guard;

@@ -141,21 +141,34 @@ fn assert_is_the_header(found: &BTreeSet<String>) {
     );
 }
 
+/// Of libws.h, and of the headers that stand on functions of ours under historical names.
 fn functions_of_the_header() -> BTreeSet<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/libws.h");
-    let header = fs::read_to_string(path).expect("include/libws.h");
-    let functions: BTreeSet<String> = header
-        .lines()
-        .filter(|line| !line.starts_with([' ', '/', '#', '}']) && !line.starts_with("typedef"))
-        .filter_map(|line| line.split_once('('))
-        .filter_map(|(before, _)| before.rsplit([' ', '*']).next())
-        .filter(|name| name.starts_with("ws_"))
-        .map(str::to_owned)
-        .collect();
-    assert!(
-        !functions.is_empty(),
-        "no function was found in include/libws.h"
-    );
+    let files = [
+        "libws.h",
+        "websocket_for_linux/ws_com.h",
+        "websocket_for_linux/ws_server.h",
+    ];
+    let mut functions = BTreeSet::new();
+    for file in files {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("include")
+            .join(file);
+        let header = fs::read_to_string(path).expect(file);
+        let before = functions.len();
+        functions.extend(
+            header
+                .lines()
+                .filter(|line| !line.starts_with([' ', '/', '#', '}']))
+                .filter(|line| !line.starts_with("typedef"))
+                // Defined in the header, not in the library.
+                .filter(|line| !line.starts_with("LIBWS_WFL_INLINE"))
+                .filter_map(|line| line.split_once('('))
+                .filter_map(|(before, _)| before.rsplit([' ', '*']).next())
+                .filter(|name| name.starts_with("ws_"))
+                .map(str::to_owned),
+        );
+        assert!(functions.len() > before, "no function was found in {file}");
+    }
     functions
 }
 

@@ -48,7 +48,14 @@ fn header_has_the_version_of_the_package() {
 
 #[test]
 fn header_declares_every_exported_function() {
-    let header = committed();
+    // Those behind historical names are declared by headers of their own, which are written by hand.
+    let header = [
+        "libws",
+        "websocket_for_linux/ws_com",
+        "websocket_for_linux/ws_server",
+    ]
+    .map(|name| fs::read_to_string(root(&format!("include/{name}.h"))).expect(name))
+    .concat();
     let exported = exported_functions();
     assert!(
         !exported.is_empty(),

@@ -23,6 +23,7 @@ fn links_lead_to_files() {
         "README.md",
         "docs/architecture.md",
         "docs/limits.md",
+        "docs/migrating.md",
         "c_examples/README.md",
     ] {
         let folder = root

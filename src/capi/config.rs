@@ -69,6 +69,7 @@ impl ws_server_config {
         Ok(server::Config {
             threads,
             max_connections: connections,
+            fill: None,
             settings: Settings {
                 role: Role::Server,
                 limits,

@@ -13,6 +13,7 @@
 mod callbacks;
 mod client;
 mod config;
+mod dropin;
 mod frame;
 mod guard;
 mod log;
@@ -21,6 +22,7 @@ mod proto_handle;
 mod request;
 mod server;
 mod status;
+pub mod table;
 mod types;
 
 pub use client::ws_client_config;

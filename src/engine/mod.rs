@@ -114,6 +114,10 @@ pub trait Driver: Send + Sync {
     fn message(&self, engine: &Engine, id: ConnId, kind: Kind, data: &[u8]);
     fn piece(&self, engine: &Engine, id: ConnId, piece: &Piece<'_>);
     fn pong(&self, engine: &Engine, id: ConnId, data: &[u8]);
+    /// A Ping has come; it is answered already.
+    fn ping(&self, _engine: &Engine, _id: ConnId) {}
+    /// The peer has broken the protocol somewhere in `input`; the connection ends.
+    fn failed(&self, _engine: &Engine, _id: ConnId, _input: &[u8]) {}
     fn writable(&self, engine: &Engine, id: ConnId);
     fn closed(&self, engine: &Engine, id: ConnId, info: &CloseInfo);
     /// A slot has become free.
@@ -260,6 +264,27 @@ impl Engine {
         self.remote.push_to(id, 0, 0, command)?;
         self.remote.closing(id);
         Ok(())
+    }
+
+    /// Sends bytes that are whole frames already.
+    pub fn send_framed(&self, id: ConnId, data: &[u8]) -> Result<(), Status> {
+        if let Some(result) = self.as_owner(|l| l.send_framed(id, data)) {
+            return result;
+        }
+        let command = Command::Framed {
+            id,
+            data: copied(data)?,
+        };
+        let limit = self.settings.max_send_queue;
+        self.remote.push_to(id, data.len(), limit, command)
+    }
+
+    /// Ends a connection without waiting for the peer.
+    pub fn abort(&self, id: ConnId) -> Result<(), Status> {
+        match self.as_owner(|l| l.abort(id)) {
+            Some(()) => Ok(()),
+            None => self.remote.push(Command::Abort { id }),
+        }
     }
 
     pub fn pause(&self, id: ConnId, paused: bool) -> Result<(), Status> {

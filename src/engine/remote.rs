@@ -47,6 +47,14 @@ pub enum Command {
         id: ConnId,
         data: Box<[u8]>,
     },
+    /// Bytes that are whole frames already.
+    Framed {
+        id: ConnId,
+        data: Box<[u8]>,
+    },
+    Abort {
+        id: ConnId,
+    },
     Close {
         id: ConnId,
         code: u16,

@@ -120,9 +120,15 @@ impl Engine {
     fn feed(&self, driver: &dyn Driver, id: ConnId, input: &mut [u8], len: usize) {
         let mut at = 0;
         loop {
+            let before = at;
             let step = self.with(|l| l.step(id, input.get_mut(..len).unwrap_or_default(), &mut at));
             match step {
                 None | Some(Step::Idle) => break,
+                Some(Step::Event(Event::Failed(violation))) => {
+                    let looked_at = input.get(before..len).unwrap_or_default();
+                    driver.failed(self, id, looked_at);
+                    self.failed(id, violation);
+                }
                 Some(Step::Event(event)) => self.event(driver, id, event, input),
                 Some(Step::Head { peer, head }) => {
                     let after = driver.head(self, id, &peer, head);
@@ -180,7 +186,7 @@ impl Engine {
                     },
                 );
             }
-            Event::Ping(_) => {}
+            Event::Ping(_) => driver.ping(self, id),
             Event::Pong(payload) => {
                 with_nul(payload, input, |data| {
                     driver.pong(self, id, data.split_last().map_or(&[], |(_, data)| data));

@@ -98,6 +98,23 @@ impl Connection {
         matches!(self.reading, Reading::Closed { .. })
     }
 
+    /// What has come of a frame's head, if the next byte belongs to it; empty within a payload. With
+    /// `payload_to_come`, for who must not read beyond the frame.
+    pub fn head_so_far(&self) -> &[u8] {
+        match &self.reading {
+            Reading::Head { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Bytes of the payload that have not come yet of a frame whose head has.
+    pub fn payload_to_come(&self) -> u64 {
+        match &self.reading {
+            Reading::Payload(rest) => rest.len,
+            _ => 0,
+        }
+    }
+
     /// The transport has ended; `reason` says how. Changes nothing if the connection had closed or
     /// failed before.
     pub fn lost(&mut self, reason: &'static str) {

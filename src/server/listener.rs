@@ -13,6 +13,7 @@ use crate::net::sys::{is_socket, unlink, Errno, Fd};
 use crate::proto::url::{Host, ListenUrl};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
+use core::ffi::c_int;
 use core::sync::atomic::Ordering;
 
 #[derive(Default)]
@@ -122,6 +123,11 @@ impl Server {
             .unwrap_or(0)
     }
 
+    /// The descriptor of the first listener.
+    pub fn listener_fd(&self) -> Option<c_int> {
+        self.listeners.lock().0.first().map(|l| l.fd.raw())
+    }
+
     pub fn listener_port(&self, index: u32) -> u16 {
         let listeners = self.listeners.lock();
         listeners
@@ -172,12 +178,14 @@ impl Server {
         self.listeners.lock().watch(self.first(), Interest::Level);
     }
 
-    /// Gives a connection to the loop that has fewest.
+    /// Gives a connection to the loop that is being filled, or to the one that has fewest.
     fn hand_over(&self, engine: &Engine, stream: Stream, peer: Addr) {
-        let least = self
-            .engines
-            .iter()
-            .min_by_key(|e| e.remote().load())
+        let filling = self.config.fill.and_then(|limit| {
+            let mut loops = self.engines.iter();
+            loops.find(|e| e.remote().load() < limit)
+        });
+        let least = filling
+            .or_else(|| self.engines.iter().min_by_key(|e| e.remote().load()))
             .unwrap_or(engine);
         if least.index() == engine.index() {
             let taken = engine.with(|l| l.adopt(stream, peer));

@@ -34,6 +34,9 @@ use listener::Listeners;
 pub struct Config {
     pub threads: u32,
     pub max_connections: u32,
+    /// Connections that a loop is given before the next loop is used. None: each goes to the loop
+    /// that has fewest.
+    pub fill: Option<u32>,
     pub settings: Settings,
     pub path: Option<String>,
     pub subprotocols: Option<String>,
@@ -52,6 +55,10 @@ pub trait Handler: Send + Sync {
     fn piece(&self, id: ConnId, piece: &Piece<'_>);
     fn writable(&self, id: ConnId);
     fn pong(&self, id: ConnId, data: &[u8]);
+    /// A Ping has come; it is answered already.
+    fn ping(&self, _id: ConnId) {}
+    /// The peer has broken the protocol somewhere in `input`; `closed` follows.
+    fn failed(&self, _id: ConnId, _input: &[u8]) {}
     fn closed(&self, id: ConnId, info: &CloseInfo);
 }
 
@@ -117,6 +124,39 @@ impl Server {
     pub fn close(&self, id: ConnId, code: u16, reason: &str) -> Result<(), Error> {
         let code = checked_close(code, reason)?;
         Ok(self.engine_of(id)?.close(id, code, reason)?)
+    }
+
+    /// Sends bytes that are whole frames already.
+    pub fn send_framed(&self, id: ConnId, data: &[u8]) -> Result<(), Error> {
+        Ok(self.engine_of(id)?.send_framed(id, data)?)
+    }
+
+    /// Ends a connection without waiting for the peer.
+    pub fn abort(&self, id: ConnId) -> Result<(), Error> {
+        Ok(self.engine_of(id)?.abort(id)?)
+    }
+
+    /// In a callback of the connection: reads nothing more from it until what is queued for it has
+    /// gone.
+    pub fn hold(&self, id: ConnId) {
+        if let Ok(engine) = self.engine_of(id) {
+            engine.with(|l| l.hold(id));
+        }
+    }
+
+    /// In a callback of the connection: its descriptor.
+    pub fn conn_fd(&self, id: ConnId) -> Option<c_int> {
+        self.engine_of(id).ok()?.with(|l| l.fd(id)).flatten()
+    }
+
+    /// The epoll descriptor of a loop.
+    pub fn loop_fd(&self, index: usize) -> Option<c_int> {
+        Some(self.engines.get(index)?.remote().epoll().raw())
+    }
+
+    /// The calling thread runs one of the loops: it is in a callback.
+    pub fn is_in_callback(&self) -> bool {
+        self.engines.iter().any(Engine::is_mine)
     }
 
     pub fn pause(&self, id: ConnId, paused: bool) -> Result<(), Error> {
@@ -215,6 +255,14 @@ impl Driver for Server {
 
     fn pong(&self, _engine: &Engine, id: ConnId, data: &[u8]) {
         self.handler.pong(id, data);
+    }
+
+    fn ping(&self, _engine: &Engine, id: ConnId) {
+        self.handler.ping(id);
+    }
+
+    fn failed(&self, _engine: &Engine, id: ConnId, input: &[u8]) {
+        self.handler.failed(id, input);
     }
 
     fn writable(&self, _engine: &Engine, id: ConnId) {

@@ -40,6 +40,11 @@ impl Local {
                 let sent = self.with_open(id, |connection, io| connection.ping(&data, io));
                 self.obeyed(id, self.settings.frame_len(data.len()), sent);
             }
+            Command::Framed { id, data } => {
+                let sent = self.send_framed(id, &data);
+                self.obeyed(id, data.len(), sent);
+            }
+            Command::Abort { id } => self.abort(id),
             Command::Close { id, code, reason } => {
                 let _ = self.close(id, code, &reason);
             }

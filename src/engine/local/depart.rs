@@ -53,6 +53,21 @@ impl Local {
         Ok(())
     }
 
+    /// Queues bytes that are whole frames already.
+    pub fn send_framed(&mut self, id: ConnId, data: &[u8]) -> Result<(), Status> {
+        self.with_open(id, |connection, io| {
+            connection.ready()?;
+            io.out.push(&[data]).map_err(|_| SendError::NoMemory)
+        })
+    }
+
+    /// Reads nothing more from a connection until what is queued for it has gone.
+    pub fn hold(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.flags.draining = conn.queued() > 0;
+        }
+    }
+
     pub fn pause(&mut self, id: ConnId, paused: bool) -> Result<(), Status> {
         let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
         conn.websocket()

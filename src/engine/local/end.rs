@@ -68,6 +68,13 @@ impl Local {
         note(&mut self.lists.ended, id);
     }
 
+    /// Ends a connection without waiting for the peer, with a Close frame if the kernel takes it.
+    pub fn abort(&mut self, id: ConnId) {
+        let _ = self.close(id, 1000, "");
+        self.flush(id);
+        self.end(id, Ending::Abandoned);
+    }
+
     /// What the application is to be told of a connection whose fate is decided: whether it was
     /// open, and why it ended.
     pub fn verdict(&mut self, id: ConnId) -> Option<(bool, Ending)> {

@@ -23,6 +23,7 @@ use crate::proto::OutOfMemory;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ffi::c_int;
 
 pub struct Local {
     settings: Settings,
@@ -181,6 +182,11 @@ impl Local {
             .get(id)
             .filter(|c| c.flags.opened)
             .map(Conn::queued)
+    }
+
+    /// The connection's descriptor.
+    pub fn fd(&self, id: ConnId) -> Option<c_int> {
+        self.conns.get(id).map(|c| c.stream.fd())
     }
 
     /// To be flushed before the turn ends.

@@ -66,6 +66,15 @@ impl Addr {
         c_int::from(self.storage.ss_family)
     }
 
+    /// The IPv4 address, None for other families.
+    pub fn ipv4(&self) -> Option<[u8; 4]> {
+        match self.family() {
+            // SAFETY: the family says which struct the storage holds.
+            libc::AF_INET => Some(unsafe { self.as_v4() }.sin_addr.s_addr.to_ne_bytes()),
+            _ => None,
+        }
+    }
+
     /// The TCP port, None for other families.
     pub fn port(&self) -> Option<u16> {
         match self.family() {
