@@ -259,12 +259,22 @@ int main(int argc, char **argv)
     int i;
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        puts("usage: pipe_pair [TEXT]...\n"
+        puts("usage: pipe_pair [--] [TEXT]...\n"
              "A WebSocket client sends each TEXT (\"hello\" if there is none) over a pipe to a server, which sends it\n"
              "back in capitals; then the client closes.\n"
              "\n"
+             "  --help    this text\n"
+             "\n"
              "Exit status: 0 after a clean close, 1 after an error.");
         return EXIT_SUCCESS;
+    }
+    if (argc > 1 && argv[1][0] == '-' && strcmp(argv[1], "--") != 0) {
+        fprintf(stderr, "pipe_pair: unknown option %s; a TEXT that begins with - stands behind --\n", argv[1]);
+        return EXIT_FAILURE;
+    }
+    if (argc > 1 && strcmp(argv[1], "--") == 0) {
+        argv++;
+        argc--;
     }
     ends[0].messages = argc > 1 ? argv + 1 : one;
     ends[0].count = argc > 1 ? argc - 1 : 1;

@@ -411,16 +411,17 @@ static void print_help(void)
          "Exit status: 0 when ended by Ctrl-C or SIGTERM, 1 after an error.");
 }
 
-static int read_size(const char *text, unsigned long *out)
+// Reads a number from min to max. Complains and returns -1 if text is none.
+static int read_number(const char *option, const char *text, unsigned long min, unsigned long max,
+                       unsigned long *out)
 {
     char *end;
 
     errno = 0;
     *out = strtoul(text, &end, 10);
-    // A quarter of the address space, so that the queue's size cannot overflow.
-    if (text[0] >= '1' && text[0] <= '9' && *end == '\0' && errno == 0 && *out <= SIZE_MAX / 4)
+    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *out >= min && *out <= max)
         return 0;
-    fprintf(stderr, "reactor_echo: --max-message wants a number of bytes\n");
+    fprintf(stderr, "reactor_echo: --%s wants a number from %lu to %lu\n", option, min, max);
     return -1;
 }
 
@@ -436,6 +437,7 @@ static int read_options(int argc, char **argv, struct options *options)
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
+    unsigned long port;
     int option;
     int bad = 0;
 
@@ -445,10 +447,12 @@ static int read_options(int argc, char **argv, struct options *options)
             options->host = optarg;
             break;
         case PORT:
+            bad = read_number("port", optarg, 0, 65535, &port);
             options->port = optarg;
             break;
         case MAX_MESSAGE:
-            bad = read_size(optarg, &options->max_message);
+            // A quarter of the address space, so that the queue's size cannot overflow.
+            bad = read_number("max-message", optarg, 1, SIZE_MAX / 4, &options->max_message);
             break;
         case QUIET:
             options->quiet = 1;

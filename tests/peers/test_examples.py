@@ -327,6 +327,38 @@ def test_own_epoll(serve):
     program.stderr.expect("closed, ")
 
 
+# reactor_echo
+
+
+def test_reactor_echo(serve):
+    program = serve("reactor_echo", "--max-message", "100000")
+    with open_ws(program.url) as ws, open_ws(program.url) as other:
+        for message in ("Grüße", b"\x00\xff", "", "x" * 100000):
+            ws.send(message)
+            assert ws.recv(10) == message
+        other.send(["in ", "pieces"])
+        assert other.recv(10) == "in pieces"
+        assert ws.ping(b"p").wait(10)
+        ws.send("x" * 100001)
+        with pytest.raises(ConnectionClosed) as closed:
+            ws.recv(10)
+        assert closed.value.rcvd.code == 1009
+        other.close(4321, "bye")
+        assert other.protocol.close_rcvd.code == 4321
+
+
+# pipe_pair
+
+
+@pytest.mark.parametrize("texts, answers", [([], ["HELLO"]), (["one", "Two 2"], ["ONE", "TWO 2"])])
+def test_pipe_pair(run, texts, answers):
+    program = run("pipe_pair", *texts)
+    assert program.wait() == 0
+    received = [line.removeprefix("client received: ") for line in program.stdout.rest() if "client received" in line]
+    assert received == answers
+    assert program.stderr.rest() == []
+
+
 # stream_upload
 
 

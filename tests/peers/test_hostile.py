@@ -27,6 +27,7 @@ class PingPong:
         self.slowest = 0.0
         self.error = None
         self._stop = threading.Event()
+        self._begun = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):
@@ -36,14 +37,18 @@ class PingPong:
                 self.peer.echo(b"x" * (self.rounds % 1000))
                 self.slowest = max(self.slowest, time.monotonic() - began)
                 self.rounds += 1
+                self._begun.set()
         except Exception as error:  # shown by __exit__, in the test's own thread
             self.error = error
+            self._begun.set()
 
     def __enter__(self):
         self._thread.start()
         return self
 
     def __exit__(self, *_):
+        # What it stands beside may be over before the thread has had its first turn.
+        self._begun.wait(10)
         self._stop.set()
         self._thread.join(10)
         self.peer.close()
