@@ -16,6 +16,8 @@ STD ?=
 PROFILE ?= dist
 # A Rust target, such as armv7-unknown-linux-gnueabihf, together with CC=arm-linux-gnueabihf-gcc.
 TARGET ?=
+# For make cross: the tool `cross`, or debian (Debian's packages, no container).
+ENGINE ?= cross
 # Where the demo listens; 0 picks a free port.
 PORT ?= 0
 
@@ -28,13 +30,13 @@ ifeq ($(STD),)
   FLAVOUR       :=
   CARGO_PROFILE := $(PROFILE)
   # One object for all of libws: see src/runtime.rs.
-  CARGO_FLAGS   := --no-default-features
+  CARGO_FLAGS   := --no-default-features $(CARGO_EXTRA)
   RUSTC_FLAGS   := -- --cfg libws_one_object
   # Part of libc since glibc 2.34.
   LIBS_PRIVATE  := -lpthread
 else
   FLAVOUR       := -std
-  CARGO_PROFILE := release
+  CARGO_PROFILE := $(if $(filter board,$(PROFILE)),board-std,release)
   CARGO_FLAGS   := --features std
   RUSTC_FLAGS   :=
   LIBS_PRIVATE  := -lgcc_s -lrt -lpthread -lm -ldl
@@ -56,7 +58,7 @@ RUST_OUT := $(PLACE)/$(CARGO_PROFILE)
 LIB      := $(PLACE)/lib$(FLAVOUR)
 PROGRAMS := $(PLACE)/c_examples$(FLAVOUR)
 
-.PHONY: all help lib header examples demo test bench setup install uninstall clean FORCE
+.PHONY: all help lib header examples demo test test-arm bench cross setup install uninstall clean FORCE
 .DELETE_ON_ERROR:
 
 all: lib
@@ -68,6 +70,8 @@ help:
 	@echo 'make examples     build c_examples/*.c into $(PROGRAMS)'
 	@echo 'make demo         install what is needed, build and serve the dashboard (PORT=$(PORT))'
 	@echo 'make test         install what is needed, build and run all tests'
+	@echo 'make cross        TARGET=... ENGINE=$(ENGINE): library, header and examples for ARM in dist/TARGET (docs/cross.md)'
+	@echo 'make test-arm     install what is needed, build for both ARM targets and test under qemu'
 	@echo 'make bench        measure echo_server beside the floor (ROUNDS=5 SECS=1 CASES=a,b,...)'
 	@echo 'make header       generate include/libws.h from src/capi'
 	@echo 'make setup        install what tests need (scripts/setup build: what a build needs)'
@@ -83,7 +87,8 @@ lib: $(LIB)/libws.a $(LIB)/$(REAL) $(LIB)/$(SONAME) $(LIB)/libws.so $(LIB)/libws
 
 # Messages of panics name source files. Where the crates lie on the machine that built libws is nobody's business.
 CARGO_HOME ?= $(HOME)/.cargo
-PATHS = --config 'build.rustflags=["--remap-path-prefix=$(CARGO_HOME)/registry/src=crates"]'
+RUSTC_WORDS = --remap-path-prefix=$(CARGO_HOME)/registry/src=crates $(RUSTC_EXTRA)
+PATHS = --config 'build.rustflags=[$(foreach word,$(RUSTC_WORDS),"$(word)",)]'
 
 # cargo knows what has changed. The copies keep their time when nothing has, so that nothing else is built again.
 $(LIB)/libws.a: FORCE
@@ -169,6 +174,15 @@ demo:
 test:
 	scripts/setup test
 	scripts/test
+
+# What it ships is small: PROFILE=board unless said otherwise. For another ARM machine than one of Debian's: docs/cross.md.
+cross:
+	ENGINE='$(ENGINE)' STD='$(STD)' THUMB='$(THUMB)' BUILD='$(BUILD)' CARGO='$(CARGO)' \
+	    PROFILE='$(if $(filter file,$(origin PROFILE)),board,$(PROFILE))' cross/build '$(TARGET)'
+
+test-arm:
+	scripts/setup build
+	scripts/test-arm
 
 bench:
 	scripts/setup build
