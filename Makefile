@@ -145,10 +145,11 @@ EXAMPLE_CFLAGS = -std=c99 -Wall -Wextra -Wpedantic -Werror -Iinclude -I$(PROGRAM
 examples: $(EXAMPLES)
 
 # Linked with libws.a, so that a program can be started, copied to a board and moved without telling the loader where
-# libws.so lies.
+# libws.so lies. libws.a is one object, of which --gc-sections keeps what the program uses.
 $(EXAMPLES): $(PROGRAMS)/%: c_examples/%.c $(LIB)/libws.a | $(PAGES)
 	@mkdir -p $(PROGRAMS)
-	$(CC) $(EXAMPLE_CFLAGS) -MMD -MP -MF $(PROGRAMS)/.$*.d -MT $@ $< $(LIB)/libws.a $(LDFLAGS) $(LIBS_PRIVATE) -lm -o $@
+	$(CC) $(EXAMPLE_CFLAGS) -MMD -MP -MF $(PROGRAMS)/.$*.d -MT $@ $< $(LIB)/libws.a -Wl,--gc-sections $(LDFLAGS) $(LIBS_PRIVATE) \
+	    -lm -o $@
 
 # A web page as a C array: NAME.html becomes NAME_html and NAME_html_len. A NUL follows and is not counted.
 $(PAGES): $(PROGRAMS)/%_html.h: c_examples/%.html
