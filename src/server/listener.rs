@@ -172,9 +172,8 @@ impl Server {
     }
 
     /// Accepts again after a rest.
-    pub(super) fn accept_again(&self, engine: &Engine) {
+    pub(super) fn accept_again(&self) {
         self.full.store(false, Ordering::Relaxed);
-        let _ = engine;
         self.listeners.lock().watch(self.first(), Interest::Level);
     }
 

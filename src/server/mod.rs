@@ -225,8 +225,8 @@ impl Driver for Server {
         self.accept(engine, token);
     }
 
-    fn timer(&self, engine: &Engine, _key: u32) {
-        self.accept_again(engine);
+    fn timer(&self, _engine: &Engine, _key: u32) {
+        self.accept_again();
     }
 
     fn head(&self, engine: &Engine, id: ConnId, peer: &Addr, head: Vec<u8>) -> After {
@@ -286,7 +286,7 @@ impl Driver for Server {
 
     fn freed(&self, _engine: &Engine) {
         if self.full.load(Ordering::Relaxed) {
-            self.accept_again(self.first());
+            self.accept_again();
         }
     }
 }

@@ -145,18 +145,7 @@ impl Server {
                 why: "no WebSocket is served at this path",
             });
         }
-        let host = request.header(b"host").map_or(&b""[..], |h| h.to_bytes());
-        if self
-            .config
-            .allowed_hosts
-            .as_ref()
-            .is_some_and(|l| !handshake::list_allows(l, host))
-        {
-            return Err(HttpError {
-                status: 403,
-                why: "this Host is not served",
-            });
-        }
+        let host = self.admitted_host(request)?;
         if let (Some(list), Some(origin)) =
             (&self.config.allowed_origins, request.header(b"origin"))
         {
@@ -170,20 +159,22 @@ impl Server {
         Ok(())
     }
 
+    /// The request's Host, if it is one that is served.
+    fn admitted_host<'r>(&self, request: &'r Request) -> Result<&'r [u8], HttpError> {
+        let host = request.header(b"host").map_or(&b""[..], |h| h.to_bytes());
+        match &self.config.allowed_hosts {
+            Some(list) if !handshake::list_allows(list, host) => Err(HttpError {
+                status: 403,
+                why: "this Host is not served",
+            }),
+            _ => Ok(host),
+        }
+    }
+
     fn http(&self, engine: &Engine, id: ConnId, view: &RequestView) -> After {
         engine.counters().http_requests.add(1);
         let request = &view.request;
-        let host = request.header(b"host").map_or(&b""[..], |h| h.to_bytes());
-        if self
-            .config
-            .allowed_hosts
-            .as_ref()
-            .is_some_and(|l| !handshake::list_allows(l, host))
-        {
-            let error = HttpError {
-                status: 403,
-                why: "this Host is not served",
-            };
+        if let Err(error) = self.admitted_host(request) {
             return self.refuse(engine, id, view, error);
         }
         if let Err(error) = handshake::check_page(request) {
