@@ -123,6 +123,7 @@ impl From<SendError> for Status {
     fn from(error: SendError) -> Status {
         match error {
             SendError::Closed => Status::Closed,
+            SendError::Full => Status::Again,
             SendError::TooBig => Status::TooBig,
             SendError::Utf8 => Status::Utf8,
             SendError::Code | SendError::Fragmented => Status::InvalidArg,

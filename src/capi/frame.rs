@@ -152,13 +152,13 @@ impl TryFrom<ws_frame_head> for Header {
         // What must not be read must not be written.
         match Header::parse(&header.encode()) {
             Ok(_) => Ok(header),
-            Err(violation) => Err(Status::InvalidArg.because(format_args!("{}", violation.why))),
+            Err(violation) => Err(Status::InvalidArg.because(format_args!("{}", violation.why()))),
         }
     }
 }
 
 fn protocol(violation: crate::proto::close::Violation) -> Error {
-    Status::Protocol.because(format_args!("{}", violation.why))
+    Status::Protocol.because(format_args!("{}", violation.why()))
 }
 
 fn length_or(status: ws_status, len: c_int) -> c_int {

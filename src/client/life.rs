@@ -48,11 +48,11 @@ impl Client {
         if self.running.load(Ordering::Acquire) {
             return Err(reentrant());
         }
-        let _claim = self.engine.claim().ok_or_else(reentrant)?;
+        let claim = self.engine.claim().ok_or_else(reentrant)?;
         if self.is_over() {
             return Err(Status::Closed.into());
         }
-        self.engine.turn(self, timeout)?;
+        self.engine.turn(&claim, self, timeout)?;
         if self.is_over() {
             return Err(Status::Closed.into());
         }
@@ -80,23 +80,23 @@ impl Client {
         if let Some(thread) = thread {
             thread.join();
         }
-        let _claim = self.engine.claim().ok_or_else(reentrant)?;
+        let claim = self.engine.claim().ok_or_else(reentrant)?;
         self.running.store(true, Ordering::Release);
         // Nothing is begun that has not begun.
         self.giving_up.store(true, Ordering::Release);
-        self.engine.with(|l| l.close_every(1001));
-        self.engine.settle(self);
+        claim.with(|l| l.close_every(1001));
+        self.engine.settle(&claim, self);
         let until = monotonic_ms() + u64::from(self.config.settings.limits.close_timeout);
         loop {
             let left = until.saturating_sub(monotonic_ms());
             let wait = c_int::try_from(left).unwrap_or(c_int::MAX);
             let over = matches!(self.state.lock().stage, Stage::Over(_));
-            if over || self.engine.turn(self, wait).is_err() || left == 0 {
+            if over || self.engine.turn(&claim, self, wait).is_err() || left == 0 {
                 break;
             }
         }
-        self.engine.with(|l| l.end_every());
-        self.engine.settle(self);
+        claim.with(|l| l.end_every());
+        self.engine.settle(&claim, self);
         Ok(())
     }
 
@@ -108,10 +108,10 @@ impl Client {
     }
 
     fn serve(&self) -> Result<(), Error> {
-        let _claim = self.engine.claim().ok_or_else(reentrant)?;
+        let claim = self.engine.claim().ok_or_else(reentrant)?;
         // The first turn begins to connect; it is not to wait for anything before.
         while !self.is_over() {
-            self.engine.turn(self, -1)?;
+            self.engine.turn(&claim, self, -1)?;
         }
         match self.state.lock().stage {
             Stage::Over(Status::Ok) => Ok(()),

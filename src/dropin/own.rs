@@ -15,7 +15,7 @@ use crate::net::random::Random;
 use crate::net::sys::foreign::{peek, recv_both};
 use crate::net::sys::thread::Mutex;
 use crate::net::sys::{monotonic_ms, Errno, Fd};
-use crate::proto::connection::{Connection, Event, Io, Limits, Role};
+use crate::proto::connection::{Connection, Event, Io, Limits, Pool, Role};
 use crate::proto::frame::{Header, Kind, MAX_HEAD};
 use crate::proto::outbox::Outbox;
 use alloc::vec::Vec;
@@ -96,7 +96,7 @@ impl Own {
                 Ok(None) => continue,
                 Err(Stop::Empty) => NOTHING,
                 Err(Stop::End) => {
-                    self.connection.lost("the stream has ended");
+                    self.connection.lost();
                     ENDED
                 }
             };
@@ -167,6 +167,7 @@ impl Own {
             limits: &LIMITS,
             out: &mut self.out,
             masks: &mut *random,
+            pool: &mut Pool::none(),
             now: monotonic_ms(),
         };
         self.connection.receive(input, at, &mut io)

@@ -42,35 +42,63 @@ pub struct Conn {
     /// There only while something is queued.
     pub outbox: Option<Box<Outbox>>,
     pub extra: Option<Box<Extra>>,
-    /// Bytes in the outbox that other threads know of.
-    pub published: usize,
-    /// Set once, when the connection's fate is decided.
-    pub ending: Option<Ending>,
     pub flags: Flags,
 }
 
-#[derive(Default)]
-pub struct Flags {
-    /// In the list of those to flush.
-    pub dirty: bool,
+/// Yes or no, sixteen times.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags(u16);
+
+impl Flags {
+    /// In the list of those to flush, or flushed soon anyway.
+    pub const DIRTY: Flags = Flags(1);
     /// Write readiness is armed.
-    pub watching: bool,
+    pub const WATCHING: Flags = Flags(1 << 1);
     /// In the queue of those that may have more to read.
-    pub ready: bool,
+    pub const READY: Flags = Flags(1 << 2);
     /// The socket may hold more than was read.
-    pub more: bool,
+    pub const MORE: Flags = Flags(1 << 3);
     /// epoll has told that the peer ended its direction, which it does once: read to the end.
-    pub hung_up: bool,
+    pub const HUNG_UP: Flags = Flags(1 << 4);
     /// A send was refused: on_writable is owed when there is room.
-    pub wants_room: bool,
+    pub const WANTS_ROOM: Flags = Flags(1 << 5);
     /// The application reads no more for now.
-    pub paused: bool,
+    pub const PAUSED: Flags = Flags(1 << 6);
     /// An HTTP response has to go out before the next request is looked at.
-    pub draining: bool,
+    pub const DRAINING: Flags = Flags(1 << 7);
     /// on_open was called, so that on_close is owed.
-    pub opened: bool,
+    pub const OPENED: Flags = Flags(1 << 8);
     /// The last message or response is queued: end the stream when it has gone.
-    pub last_words: bool,
+    pub const LAST_WORDS: Flags = Flags(1 << 9);
+    /// The connection's fate is decided.
+    pub const ENDED: Flags = Flags(1 << 10);
+    /// Other threads know of bytes in the outbox.
+    pub const PUBLISHED: Flags = Flags(1 << 11);
+    /// Something follows when the outbox has been written, or else the bytes in it are told.
+    pub const AFTER_FLUSH: Flags = Flags(
+        Flags::WATCHING.0
+            | Flags::WANTS_ROOM.0
+            | Flags::DRAINING.0
+            | Flags::LAST_WORDS.0
+            | Flags::PUBLISHED.0,
+    );
+    /// Input is left alone for now.
+    pub const HELD: Flags = Flags(Flags::PAUSED.0 | Flags::DRAINING.0);
+
+    /// Any of them.
+    #[inline]
+    pub fn has(self, any: Flags) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    #[inline]
+    pub fn set(&mut self, flags: Flags, on: bool) {
+        if on {
+            self.0 |= flags.0;
+        } else {
+            self.0 &= !flags.0;
+        }
+    }
 }
 
 /// What few connections need.
@@ -101,7 +129,7 @@ pub enum Ending {
 impl From<Violation> for Ending {
     fn from(violation: Violation) -> Ending {
         match violation {
-            Violation::NO_MEMORY => Ending::NoMemory,
+            Violation::NoMemory => Ending::NoMemory,
             other => Ending::Violation(other),
         }
     }
@@ -133,8 +161,6 @@ impl Conn {
             phase: Phase::Upgrading(Some(upgrading)),
             outbox: None,
             extra: None,
-            published: 0,
-            ending: None,
             flags: Flags::default(),
         }
     }
@@ -145,13 +171,18 @@ impl Conn {
 
     /// Input is left alone for now.
     pub fn held(&self) -> bool {
-        self.flags.paused || self.flags.draining
+        self.flags.has(Flags::HELD)
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.flags.has(Flags::ENDED)
     }
 
     /// The WebSocket, if it is open and its fate undecided.
+    #[inline]
     pub fn websocket(&mut self) -> Option<&mut Connection> {
         match &mut self.phase {
-            Phase::Open(connection) if self.ending.is_none() => Some(connection),
+            Phase::Open(connection) if !self.flags.has(Flags::ENDED) => Some(connection),
             _ => None,
         }
     }

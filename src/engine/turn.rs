@@ -1,17 +1,20 @@
 //! One turn of the event loop: wait, read, tell the driver, write.
 
 use super::conn::Ending;
-use super::local::{Local, Step};
+use super::local::{Incoming, Local, Step};
 use super::{After, CloseInfo, Driver, Engine, Piece};
 use crate::error::{Error, Status};
 use crate::net::conns::ConnId;
-use crate::net::sys::monotonic_ms;
-use crate::net::sys::poll::{Ready, BATCH};
+use crate::net::sys::coarse_ms;
+use crate::net::sys::poll::{Events, Ready};
 use crate::net::sys::socket::Addr;
+use crate::net::sys::thread::Claim;
 use crate::proto::close::Violation;
 use crate::proto::connection::{Event, Payload, Timeout, LOST};
+use crate::proto::frame::Kind;
 use crate::text::Line;
 use core::ffi::c_int;
+use core::ops::Range;
 use core::sync::atomic::Ordering;
 
 /// epoll tokens below the first connection id; the driver's begin at DRIVER_TOKENS.
@@ -21,121 +24,166 @@ pub const DRIVER_TOKENS: u64 = 16;
 const FIRST_ID: u64 = 1 << 32;
 
 impl Engine {
-    /// One turn. The calling thread has the claim. `timeout`: ms, -1 for as long as it takes.
-    pub fn turn(&self, driver: &dyn Driver, timeout: c_int) -> Result<(), Error> {
+    /// One turn. `timeout`: ms, -1 for as long as it takes.
+    pub fn turn(
+        &self,
+        claim: &Claim<'_, Local>,
+        driver: &dyn Driver,
+        timeout: c_int,
+    ) -> Result<(), Error> {
         // A turn that panicked has taken the buffer with it; then a new one is made.
-        let buffer = self.with(Local::take_buffer).ok_or(Status::Internal)?;
+        let buffer = claim.with(Local::take_buffer).ok_or(Status::Internal)?;
         let mut buffer = buffer.ok_or(Status::NoMemory)?;
-        let result = self.turn_with(driver, timeout, &mut buffer);
-        self.with(|l| l.put_buffer(buffer));
+        let turn = Turn {
+            engine: self,
+            local: claim,
+            driver,
+        };
+        let result = turn.run(timeout, &mut buffer);
+        claim.with(|l| l.put_buffer(buffer));
         result
     }
 
-    fn turn_with(
-        &self,
-        driver: &dyn Driver,
-        timeout: c_int,
-        buffer: &mut [u8],
-    ) -> Result<(), Error> {
-        self.with(|l| l.now = monotonic_ms());
-        if self.remote.has_commands() {
-            self.with(Local::take_commands);
-            self.settle(driver);
+    /// Flushes what was touched and tells what has ended; what that brings about, too.
+    pub fn settle(&self, claim: &Claim<'_, Local>, driver: &dyn Driver) {
+        Turn {
+            engine: self,
+            local: claim,
+            driver,
         }
-        driver.woken(self);
-        let wait = self.with(|l| l.wait(timeout));
-        let wait = wait.unwrap_or(0);
-        let mut events = [Ready::NONE; BATCH];
-        let count = self
-            .remote
-            .epoll()
+        .settle();
+    }
+}
+
+/// What a turn works with. The loop's state is opened for moments, never over a call of the driver.
+struct Turn<'a> {
+    engine: &'a Engine,
+    local: &'a Claim<'a, Local>,
+    driver: &'a dyn Driver,
+}
+
+impl Turn<'_> {
+    #[inline]
+    fn with<R>(&self, body: impl FnOnce(&mut Local) -> R) -> Option<R> {
+        self.local.with(body)
+    }
+
+    fn run(&self, timeout: c_int, buffer: &mut [u8]) -> Result<(), Error> {
+        self.with(|l| l.now = coarse_ms());
+        if self.engine.remote.has_commands() {
+            self.with(Local::take_commands);
+            self.settle();
+        }
+        self.driver.woken(self.engine);
+        let wait = self.with(|l| l.wait(timeout)).unwrap_or(0);
+        let mut events = Events::new();
+        let epoll = self.engine.remote.epoll();
+        epoll
             .wait(&mut events, wait)
             .map_err(|errno| Error::io(errno, format_args!("epoll_wait")))?;
-        self.with(|l| l.now = monotonic_ms());
-        for event in events.iter().take(count) {
+        self.with(|l| l.now = coarse_ms());
+        for event in events.iter() {
             match event.token {
-                WAKE => self.remote.event().clear(),
+                WAKE => self.engine.remote.event().clear(),
                 ALARM => {}
-                token if token < FIRST_ID => driver.ready(self, token),
-                token => self.conn_ready(driver, ConnId(token), *event, buffer),
+                token if token < FIRST_ID => self.driver.ready(self.engine, token),
+                token => self.conn_ready(ConnId(token), event, buffer),
             }
         }
-        if self.remote.has_commands() {
+        if self.engine.remote.has_commands() {
             self.with(Local::take_commands);
         }
-        driver.woken(self);
-        for id in self.with(Local::take_ready).unwrap_or_default() {
-            self.read_on(driver, id, buffer);
-        }
+        self.driver.woken(self.engine);
+        self.each(Local::begin_ready, Local::next_ready, |id| {
+            self.read_on(id, buffer);
+        });
         while let Some(expired) = self.with(Local::next_expired).flatten() {
             match expired {
                 Ok(id) => drop(self.with(|l| l.expire(id))),
-                Err(key) => driver.timer(self, key),
+                Err(key) => self.driver.timer(self.engine, key),
             }
         }
-        self.settle(driver);
+        self.settle();
         self.set_alarm();
         Ok(())
     }
 
-    fn conn_ready(&self, driver: &dyn Driver, id: ConnId, event: Ready, buffer: &mut [u8]) {
+    /// Works off as many entries of a list as it has now; those that come meanwhile are for later.
+    fn each(
+        &self,
+        begin: fn(&mut Local) -> usize,
+        next: fn(&mut Local) -> Option<ConnId>,
+        mut body: impl FnMut(ConnId),
+    ) {
+        for _ in 0..self.with(begin).unwrap_or(0) {
+            if let Some(id) = self.with(next).flatten() {
+                body(id);
+            }
+        }
+    }
+
+    fn conn_ready(&self, id: ConnId, event: Ready, buffer: &mut [u8]) {
         if event.writable() {
             match self.with(|l| l.connected(id)).flatten() {
-                Some(true) => driver.connected(self, id),
+                Some(true) => self.driver.connected(self.engine, id),
                 Some(false) => return,
                 None => {}
             }
             self.with(|l| l.flush(id));
         }
         if event.readable() {
-            self.read(driver, id, event.hung_up(), buffer);
+            self.read(id, event.hung_up(), buffer);
         }
     }
 
     /// One read, and all that follows from it.
-    fn read(&self, driver: &dyn Driver, id: ConnId, hung_up: bool, buffer: &mut [u8]) {
+    fn read(&self, id: ConnId, hung_up: bool, buffer: &mut [u8]) {
         let room = buffer.len().saturating_sub(1);
-        let got = self.with(|l| l.receive(id, hung_up, buffer.get_mut(..room).unwrap_or_default()));
-        if let Some(n) = got.flatten() {
-            self.feed(driver, id, buffer, n);
+        let into = buffer.get_mut(..room).unwrap_or_default();
+        match self.with(|l| l.receive(id, hung_up, into)) {
+            None | Some(Incoming::Nothing) => {}
+            Some(Incoming::Bytes(n)) => self.feed(id, buffer, n),
+            Some(Incoming::Event(event)) => {
+                self.event(id, event, buffer, 0..0);
+                self.with(|l| l.flush(id));
+            }
         }
     }
 
     /// A connection that was left with more to read.
-    fn read_on(&self, driver: &dyn Driver, id: ConnId, buffer: &mut [u8]) {
+    fn read_on(&self, id: ConnId, buffer: &mut [u8]) {
         let Some((mut stash, more)) = self.with(|l| l.resume(id)).flatten() else {
             return;
         };
         if !stash.is_empty() {
             let len = stash.len();
             stash.push(0);
-            self.feed(driver, id, &mut stash, len);
+            self.feed(id, &mut stash, len);
         }
         if more {
-            self.read(driver, id, false, buffer);
+            self.read(id, false, buffer);
         }
     }
 
     /// Works off `len` bytes of input; behind them is room for a NUL.
-    fn feed(&self, driver: &dyn Driver, id: ConnId, input: &mut [u8], len: usize) {
+    fn feed(&self, id: ConnId, input: &mut [u8], len: usize) {
         let mut at = 0;
         loop {
             let before = at;
             let step = self.with(|l| l.step(id, input.get_mut(..len).unwrap_or_default(), &mut at));
             match step {
+                Some(Step::Event(Event::Message {
+                    kind,
+                    payload: Payload::Input(range),
+                })) => self.message(id, kind, range, input),
                 None | Some(Step::Idle) => break,
-                Some(Step::Event(Event::Failed(violation))) => {
-                    let looked_at = input.get(before..len).unwrap_or_default();
-                    driver.failed(self, id, looked_at);
-                    self.failed(id, violation);
-                }
-                Some(Step::Event(event)) => self.event(driver, id, event, input),
+                Some(Step::Event(event)) => self.event(id, event, input, before..len),
                 Some(Step::Head { peer, head }) => {
-                    let after = driver.head(self, id, &peer, head);
+                    let after = self.driver.head(self.engine, id, &peer, head);
                     self.after(id, peer, after);
                 }
                 Some(Step::BadHead { peer, error }) => {
-                    let after = driver.bad_head(self, id, &peer, error);
+                    let after = self.driver.bad_head(self.engine, id, &peer, error);
                     self.after(id, peer, after);
                 }
             }
@@ -159,11 +207,29 @@ impl Engine {
         });
     }
 
-    fn event(&self, driver: &dyn Driver, id: ConnId, event: Event, input: &mut [u8]) {
+    #[inline]
+    fn message(&self, id: ConnId, kind: Kind, range: Range<usize>, input: &mut [u8]) {
+        self.engine.counters().messages_received.add(1);
+        with_nul(range, input, |data| {
+            self.driver.message(self.engine, id, kind, data)
+        });
+    }
+
+    /// Tells an event. `looked_at`: where in the input a violation lies.
+    #[inline(never)]
+    fn event(&self, id: ConnId, event: Event, input: &mut [u8], looked_at: Range<usize>) {
         match event {
-            Event::Message { kind, payload } => {
-                self.counters().messages_received.add(1);
-                with_nul(payload, input, |data| driver.message(self, id, kind, data));
+            Event::Message {
+                kind,
+                payload: Payload::Input(range),
+            } => self.message(id, kind, range, input),
+            Event::Message {
+                kind,
+                payload: Payload::Gathered(bytes),
+            } => {
+                self.engine.counters().messages_received.add(1);
+                self.driver.message(self.engine, id, kind, &bytes);
+                self.with(|l| l.give_message(bytes));
             }
             Event::Piece {
                 kind,
@@ -172,28 +238,33 @@ impl Engine {
                 last,
             } => {
                 if last {
-                    self.counters().messages_received.add(1);
+                    self.engine.counters().messages_received.add(1);
                 }
-                let data = input.get(range).unwrap_or(&[]);
-                driver.piece(
-                    self,
-                    id,
-                    &Piece {
-                        kind,
-                        data,
-                        offset,
-                        last,
-                    },
-                );
+                let piece = Piece {
+                    kind,
+                    data: input.get(range).unwrap_or(&[]),
+                    offset,
+                    last,
+                };
+                self.driver.piece(self.engine, id, &piece);
             }
-            Event::Ping(_) => driver.ping(self, id),
+            Event::Ping(_) => self.driver.ping(self.engine, id),
             Event::Pong(payload) => {
-                with_nul(payload, input, |data| {
-                    driver.pong(self, id, data.split_last().map_or(&[], |(_, data)| data));
-                });
+                let told = |data: &[u8]| {
+                    let data = data.split_last().map_or(&[][..], |(_, data)| data);
+                    self.driver.pong(self.engine, id, data);
+                };
+                match payload {
+                    Payload::Gathered(bytes) => told(&bytes),
+                    Payload::Input(range) => with_nul(range, input, told),
+                }
             }
             Event::Closed => drop(self.with(|l| l.closing_done(id))),
-            Event::Failed(violation) => self.failed(id, violation),
+            Event::Failed(violation) => {
+                let looked_at = input.get(looked_at).unwrap_or_default();
+                self.driver.failed(self.engine, id, looked_at);
+                self.failed(id, violation);
+            }
         }
     }
 
@@ -204,15 +275,14 @@ impl Engine {
         });
     }
 
-    /// Flushes what was touched and tells what has ended; what that brings about, too.
-    pub fn settle(&self, driver: &dyn Driver) {
+    fn settle(&self) {
         self.flush_all();
-        for id in self.with(Local::take_writable).unwrap_or_default() {
-            driver.writable(self, id);
-        }
+        self.each(Local::begin_writable, Local::next_writable, |id| {
+            self.driver.writable(self.engine, id);
+        });
         self.flush_all();
-        while let Some(id) = self.with(Local::next_ended).flatten() {
-            self.tell_end(driver, id);
+        while let Some((id, ending)) = self.with(Local::next_ended).flatten() {
+            self.tell_end(id, ending);
             self.flush_all();
         }
     }
@@ -225,26 +295,25 @@ impl Engine {
         });
     }
 
-    fn tell_end(&self, driver: &dyn Driver, id: ConnId) {
-        let Some((opened, ending)) = self.with(|l| l.verdict(id)).flatten() else {
+    fn tell_end(&self, id: ConnId, ending: Ending) {
+        let Some(opened) = self.with(|l| l.verdict(id, ending)).flatten() else {
             return;
         };
         if opened {
-            let info = self.with(|l| close_info(l, id, ending));
-            if let Some(info) = info {
-                driver.closed(self, id, &info);
+            if let Some(info) = self.with(|l| close_info(l, id, ending)) {
+                self.driver.closed(self.engine, id, &info);
             }
         } else {
-            driver.broken(self, id, ending);
+            self.driver.broken(self.engine, id, ending);
         }
-        self.with(|l| l.dispose(id));
-        driver.freed(self);
+        self.with(|l| l.dispose(id, ending));
+        self.driver.freed(self.engine);
     }
 
     fn set_alarm(&self) {
-        if self.has_alarm.load(Ordering::Acquire) {
+        if self.engine.has_alarm.load(Ordering::Acquire) {
             let due = self.with(|l| l.due()).flatten();
-            if let Some(alarm) = &mut *self.alarm.lock() {
+            if let Some(alarm) = &mut *self.engine.alarm.lock() {
                 alarm.set(due);
             }
         }
@@ -269,14 +338,14 @@ fn close_info(local: &mut Local, id: ConnId, ending: Ending) -> CloseInfo {
     match ending {
         Ending::Violation(violation) => {
             info.by_peer = false;
-            info.code = violation.code;
-            info.reason = words(violation.why);
+            info.code = violation.code();
+            info.reason = words(violation.why());
         }
         Ending::Io(errno) => info.reason = Line::from(format_args!("{errno}")),
         Ending::Lost => info.reason = words(LOST),
         Ending::PongTimeout => info.reason = words(Timeout::PongMissing.why()),
         Ending::CloseTimeout => info.reason = words(Timeout::CloseTimedOut.why()),
-        Ending::NoMemory => info.reason = words(Violation::NO_MEMORY.why),
+        Ending::NoMemory => info.reason = words(Violation::NoMemory.why()),
         Ending::Abandoned => info.code = 1001,
         Ending::Clean | Ending::HandshakeTimeout => {}
     }
@@ -287,20 +356,19 @@ fn words(text: &str) -> Line<128> {
     Line::from(format_args!("{text}"))
 }
 
-/// Hands on a payload with a NUL behind it. Inside the input the NUL covers the first byte of what
-/// follows, which is put back afterwards.
-fn with_nul(payload: Payload, input: &mut [u8], body: impl FnOnce(&[u8])) {
-    match payload {
-        Payload::Gathered(bytes) => body(&bytes),
-        Payload::Input(range) => {
-            let Some(covered) = input.get_mut(range.end) else {
-                return;
-            };
-            let covered = core::mem::replace(covered, 0);
-            body(input.get(range.start..=range.end).unwrap_or(&[0]));
-            if let Some(place) = input.get_mut(range.end) {
-                *place = covered;
-            }
-        }
+/// Hands on a payload with a NUL behind it, which covers the first byte of what follows; that is
+/// put back afterwards.
+#[inline]
+fn with_nul(range: Range<usize>, input: &mut [u8], body: impl FnOnce(&[u8])) {
+    let end = range.end;
+    let Some(data) = input.get_mut(range.start..=end) else {
+        return;
+    };
+    let Some(covered) = data.last_mut().map(|last| core::mem::replace(last, 0)) else {
+        return;
+    };
+    body(data);
+    if let Some(last) = data.last_mut() {
+        *last = covered;
     }
 }

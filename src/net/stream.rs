@@ -3,6 +3,7 @@
 
 use super::sys::socket;
 use super::sys::{Errno, Fd};
+use alloc::vec::Vec;
 use core::ffi::c_int;
 
 pub enum Stream {
@@ -39,12 +40,15 @@ impl Stream {
     /// One read of at most `into.len()` bytes (more than none).
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
         match self {
-            Stream::Plain(fd) => match socket::recv(fd, into) {
-                Ok(0) => Received::End,
-                Ok(n) => Received::Bytes(n),
-                Err(errno) if errno.would_block() => Received::Nothing,
-                Err(errno) => Received::Failed(errno),
-            },
+            Stream::Plain(fd) => received(socket::recv(fd, into)),
+        }
+    }
+
+    /// One read of at most `most` bytes (more than none), behind what `onto` holds, which has the
+    /// capacity.
+    pub fn receive_onto(&mut self, onto: &mut Vec<u8>, most: usize) -> Received {
+        match self {
+            Stream::Plain(fd) => received(socket::recv_onto(fd, onto, most)),
         }
     }
 
@@ -64,5 +68,14 @@ impl Stream {
         match self {
             Stream::Plain(fd) => socket::shutdown_write(fd),
         }
+    }
+}
+
+fn received(result: Result<usize, Errno>) -> Received {
+    match result {
+        Ok(0) => Received::End,
+        Ok(n) => Received::Bytes(n),
+        Err(errno) if errno.would_block() => Received::Nothing,
+        Err(errno) => Received::Failed(errno),
     }
 }

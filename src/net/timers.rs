@@ -77,6 +77,12 @@ impl Timers {
         }
     }
 
+    /// The key has a deadline.
+    pub fn is_set(&self, key: u32) -> bool {
+        let entry = self.keys.get(key as usize);
+        entry.is_some_and(|entry| entry.place != NOWHERE)
+    }
+
     /// The earliest deadline.
     pub fn next(&self) -> Option<u64> {
         self.heap.first().map(|&key| self.keys[key as usize].at)

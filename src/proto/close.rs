@@ -4,6 +4,7 @@
 //! The closing handshake itself is in `connection`.
 
 use super::frame::MAX_CONTROL;
+use super::OutOfMemory;
 
 /// The peer's Close frame held no code. Never sent.
 pub const NO_CODE: u16 = 1005;
@@ -14,26 +15,63 @@ pub const MAX_REASON: usize = MAX_CONTROL - 2;
 
 /// Why a connection must be failed (RFC 6455 section 7.1.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Violation {
-    /// The close code to send.
-    pub code: u16,
-    /// What was wrong. Sent to the peer as the reason.
-    pub why: &'static str,
+#[repr(u8)]
+pub enum Violation {
+    ReservedBit,
+    ReservedOpcode,
+    UnmaskedFrame,
+    MaskedFrame,
+    FragmentedControl,
+    LongControl,
+    LongLength,
+    HugeLength,
+    StrayContinuation,
+    UnfinishedMessage,
+    ShortClose,
+    CloseCode,
+    Utf8,
+    TooBig,
+    NoMemory,
+    NoRandomness,
 }
 
 impl Violation {
-    pub const BAD_UTF8: Violation = Violation::new(1007, "invalid UTF-8");
-    pub const TOO_BIG: Violation = Violation::new(1009, "message too big");
-    pub const NO_MEMORY: Violation = Violation::new(1011, "out of memory");
-    pub const NO_RANDOMNESS: Violation = Violation::new(1011, "no randomness");
-
-    pub const fn new(code: u16, why: &'static str) -> Violation {
-        Violation { code, why }
+    /// The close code to send.
+    pub const fn code(self) -> u16 {
+        match self {
+            Violation::Utf8 => 1007,
+            Violation::TooBig => 1009,
+            Violation::NoMemory | Violation::NoRandomness => 1011,
+            _ => 1002,
+        }
     }
 
-    /// A breach of the framing rules: 1002.
-    pub const fn protocol(why: &'static str) -> Violation {
-        Violation::new(1002, why)
+    /// What was wrong, in at most 123 bytes of ASCII. Sent to the peer as the reason.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Violation::ReservedBit => "reserved bit set",
+            Violation::ReservedOpcode => "reserved opcode",
+            Violation::UnmaskedFrame => "unmasked frame",
+            Violation::MaskedFrame => "masked frame",
+            Violation::FragmentedControl => "fragmented control frame",
+            Violation::LongControl => "control frame over 125 bytes",
+            Violation::LongLength => "length not in its shortest form",
+            Violation::HugeLength => "length over 63 bits",
+            Violation::StrayContinuation => "continuation without a message",
+            Violation::UnfinishedMessage => "message within a fragmented message",
+            Violation::ShortClose => "close payload of one byte",
+            Violation::CloseCode => "close code not allowed in a frame",
+            Violation::Utf8 => "invalid UTF-8",
+            Violation::TooBig => "message too big",
+            Violation::NoMemory => "out of memory",
+            Violation::NoRandomness => "no randomness",
+        }
+    }
+}
+
+impl From<OutOfMemory> for Violation {
+    fn from(_: OutOfMemory) -> Violation {
+        Violation::NoMemory
     }
 }
 
@@ -51,28 +89,19 @@ pub fn parse(payload: &[u8]) -> Result<(Option<u16>, &str), Violation> {
         // integer"
         return match payload {
             [] => Ok((None, "")),
-            _ => Err(Violation::protocol("close payload of one byte")),
+            _ => Err(Violation::ShortClose),
         };
     };
     let code = u16::from_be_bytes(*code);
     // 7.4.1: 1005, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame by an
     // endpoint"; 7.4.2: 0-999 "are not used", the rest below 3000 is reserved for definition.
     if !is_sendable(code) {
-        return Err(Violation::protocol("close code not allowed in a frame"));
+        return Err(Violation::CloseCode);
     }
     // 5.5.1: "Following the 2-byte integer, the body MAY contain UTF-8-encoded data". 8.1: a byte
     // stream that is not valid UTF-8 fails the connection.
     match core::str::from_utf8(reason) {
         Ok(reason) => Ok((Some(code), reason)),
-        Err(_) => Err(Violation::BAD_UTF8),
+        Err(_) => Err(Violation::Utf8),
     }
-}
-
-/// As much of `reason` as fits into a Close frame, cut between characters.
-pub fn fitting(reason: &str) -> &str {
-    let mut end = reason.len().min(MAX_REASON);
-    while end > 0 && !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    reason.get(..end).unwrap_or_default()
 }

@@ -13,7 +13,11 @@
 //!
 //! A violation ends reading in any of these states (`Reading::Failed`), the end of the transport
 //! too (`Reading::Lost`).
+//!
+//! What a connection is in the middle of (a message, a frame, a Pong that has to wait) lies in
+//! [`Rare`], which comes from a [`Pool`] and goes back there: an idle connection is 32 bytes.
 
+mod pool;
 mod receive;
 mod send;
 mod timers;
@@ -23,6 +27,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+pub use pool::Pool;
 pub use types::{Event, Io, Limits, Masks, Outcome, Payload, Role, SendError, Timeout, LOST};
 
 use super::close::{self, Violation};
@@ -31,21 +36,17 @@ use super::outbox::Outbox;
 use super::utf8::Utf8;
 use super::OutOfMemory;
 
-/// A connection. What is rarely there lies in `rare`, so that many idle ones cost little.
+/// A connection.
 #[derive(Debug)]
 pub struct Connection {
-    reading: Reading,
-    rare: Option<Box<[Rare; 1]>>,
+    rare: Option<RareBox>,
     /// When bytes came last.
     heard: u64,
     /// When the Ping was sent that `ping` is about; once `closing` has begun, when that was.
     since: u64,
-    /// Bytes of the unfinished incoming message so far.
-    offset: u64,
-    /// Of the unfinished incoming message, if text; as new between messages.
-    utf8_in: Utf8,
-    /// Of the unfinished outgoing message, if text.
-    utf8_out: Utf8,
+    /// Of the peer's Close.
+    code: u16,
+    reading: Reading,
     /// The incoming message whose last frame has not come.
     receiving: Option<Kind>,
     /// The outgoing message whose last fragment has not been sent.
@@ -60,13 +61,11 @@ impl Connection {
     /// A connection whose opening handshake has just been done.
     pub fn new(role: Role, now: u64) -> Connection {
         Connection {
-            reading: Reading::NEW_HEAD,
             rare: None,
             heard: now,
             since: now,
-            offset: 0,
-            utf8_in: Utf8::new(),
-            utf8_out: Utf8::new(),
+            code: close::NO_CODE,
+            reading: Reading::Between,
             receiving: None,
             sending: None,
             role,
@@ -95,31 +94,30 @@ impl Connection {
     }
 
     pub fn close_received(&self) -> bool {
-        matches!(self.reading, Reading::Closed { .. })
+        self.reading == Reading::Closed
     }
 
     /// What has come of a frame's head, if the next byte belongs to it; empty within a payload. With
     /// `payload_to_come`, for who must not read beyond the frame.
     pub fn head_so_far(&self) -> &[u8] {
-        match &self.reading {
-            Reading::Head { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+        match (self.reading, self.rare_if_any()) {
+            (Reading::Head, Some(rare)) => rare.head.bytes(),
             _ => &[],
         }
     }
 
     /// Bytes of the payload that have not come yet of a frame whose head has.
     pub fn payload_to_come(&self) -> u64 {
-        match &self.reading {
-            Reading::Payload(rest) => rest.len,
+        match (self.reading, self.rare_if_any()) {
+            (Reading::Payload, Some(rare)) => rare.rest.len,
             _ => 0,
         }
     }
 
-    /// The transport has ended; `reason` says how. Changes nothing if the connection had closed or
-    /// failed before.
-    pub fn lost(&mut self, reason: &'static str) {
+    /// The transport has ended. Changes nothing if the connection had closed or failed before.
+    pub fn lost(&mut self) {
         if self.reading.goes_on() {
-            self.stop_reading(Reading::Lost(reason));
+            self.stop_reading(Reading::Lost);
         }
     }
 
@@ -136,22 +134,30 @@ impl Connection {
             violation: None,
         };
         match self.reading {
-            Reading::Closed { code } => {
+            Reading::Closed => {
                 outcome.clean = self.close_sent();
-                outcome.code = code;
+                outcome.code = self.code;
                 outcome.by_peer = self.closing != Closing::Done;
                 outcome.reason = self.rare_if_any().map_or("", |rare| &rare.reason);
             }
-            Reading::Failed { code, why } => {
-                outcome.code = code;
+            Reading::Failed(violation) => {
+                outcome.code = violation.code();
                 outcome.by_peer = false;
-                outcome.reason = why;
-                outcome.violation = Some(Violation { code, why });
+                outcome.reason = violation.why();
+                outcome.violation = Some(violation);
             }
-            Reading::Lost(reason) => outcome.reason = reason,
-            Reading::Head { .. } | Reading::Payload(_) => {}
+            Reading::Lost => outcome.reason = LOST,
+            Reading::Between | Reading::Head | Reading::Payload => {}
         }
         outcome
+    }
+
+    /// Why the connection failed, if it did.
+    pub fn violation(&self) -> Option<Violation> {
+        match self.reading {
+            Reading::Failed(violation) => Some(violation),
+            _ => None,
+        }
     }
 
     /// Nothing more is read, delivered or answered: frees what was kept for that.
@@ -171,54 +177,46 @@ impl Connection {
     }
 
     /// The rare things, made if they are not there.
-    fn rare(&mut self) -> Result<&mut Rare, OutOfMemory> {
+    fn rare(&mut self, pool: &mut Pool) -> Result<&mut Rare, OutOfMemory> {
         if self.rare.is_none() {
-            // A vector can be allocated fallibly, a box cannot (yet): one becomes the other.
-            let mut one = Vec::new();
-            one.try_reserve_exact(1).map_err(|_| OutOfMemory)?;
-            one.push(Rare::default());
-            self.rare = <Box<[Rare; 1]>>::try_from(one).ok();
+            self.rare = Some(pool.take()?);
         }
         self.rare_if_any_mut().ok_or(OutOfMemory)
     }
 
-    /// Frees the rare things when none is left.
-    fn tidy(&mut self) {
-        if self.rare_if_any().is_some_and(Rare::is_empty) {
-            self.rare = None;
+    /// Gives the rare things back when the connection is in the middle of nothing.
+    fn tidy(&mut self, pool: &mut Pool) {
+        // What still comes after our Close is not kept.
+        let idle = (self.receiving.is_none() || self.closing != Closing::Open)
+            && self.sending.is_none()
+            && !matches!(self.reading, Reading::Head | Reading::Payload)
+            && self.rare_if_any().is_some_and(Rare::is_idle);
+        if idle {
+            if let Some(rare) = self.rare.take() {
+                pool.give(rare);
+            }
         }
     }
 }
 
 /// Where in the stream of frames the next byte stands, or why no more are read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// In a head, of which `len` bytes have come.
-    Head {
-        len: u8,
-        bytes: [u8; 13],
-    },
-    Payload(Rest),
-    /// The peer's Close came, with this code.
-    Closed {
-        code: u16,
-    },
-    /// A violation, laid open so that it shares its word with the tag.
-    Failed {
-        code: u16,
-        why: &'static str,
-    },
-    Lost(&'static str),
+    /// Before a frame.
+    Between,
+    /// In a head; what has come of it is in `Rare::head`.
+    Head,
+    /// In a payload; see `Rare::rest`.
+    Payload,
+    /// The peer's Close came.
+    Closed,
+    Failed(Violation),
+    Lost,
 }
 
 impl Reading {
-    const NEW_HEAD: Reading = Reading::Head {
-        len: 0,
-        bytes: [0; 13],
-    };
-
-    fn goes_on(&self) -> bool {
-        matches!(self, Reading::Head { .. } | Reading::Payload(_))
+    fn goes_on(self) -> bool {
+        matches!(self, Reading::Between | Reading::Head | Reading::Payload)
     }
 }
 
@@ -252,9 +250,23 @@ enum Ping {
     Held,
 }
 
-#[derive(Debug, Default)]
+/// What only a connection in the middle of something needs. In a box that can be made fallibly: a
+/// vector can, a box cannot (yet), and one becomes the other.
+type RareBox = Box<[Rare; 1]>;
+
+#[derive(Debug)]
 struct Rare {
-    /// The incoming message so far.
+    /// With `Reading::Head`.
+    head: PartialHead,
+    /// With `Reading::Payload`.
+    rest: Rest,
+    /// Bytes of the unfinished incoming message so far.
+    offset: u64,
+    /// Of the unfinished incoming message, if text; as new between messages.
+    utf8_in: Utf8,
+    /// Of the unfinished outgoing message, if text.
+    utf8_out: Utf8,
+    /// The unfinished incoming message so far.
     message: Vec<u8>,
     /// The incoming control frame's payload so far.
     control: Vec<u8>,
@@ -265,11 +277,52 @@ struct Rare {
 }
 
 impl Rare {
-    fn is_empty(&self) -> bool {
-        self.message.capacity() == 0
-            && self.control.capacity() == 0
+    fn new() -> Rare {
+        Rare {
+            head: PartialHead::default(),
+            rest: Rest {
+                len: 0,
+                mask: None,
+                opcode: Opcode::Continuation,
+                fin: false,
+            },
+            offset: 0,
+            utf8_in: Utf8::new(),
+            utf8_out: Utf8::new(),
+            message: Vec::new(),
+            control: Vec::new(),
+            pong: None,
+            reason: String::new(),
+        }
+    }
+
+    /// Nothing of it waits for more.
+    fn is_idle(&self) -> bool {
+        self.message.is_empty()
+            && self.control.is_empty()
             && self.pong.is_none()
             && self.reason.is_empty()
+    }
+}
+
+/// The bytes of a head that is not whole: 13 at most.
+#[derive(Debug, Default)]
+struct PartialHead {
+    bytes: [u8; 13],
+    len: u8,
+}
+
+impl PartialHead {
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Keeps `bytes`, which are at most 13.
+    fn set(&mut self, bytes: &[u8]) {
+        for (place, byte) in self.bytes.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        self.len = bytes.len().min(self.bytes.len()) as u8;
     }
 }
 

@@ -26,7 +26,7 @@ use core::ffi::CStr;
 pub use types::{Cause, CommandError, Ending, Event, Failure, Settings};
 
 use super::close::Violation;
-use super::connection::{self, Connection, Io, Masks, Outcome, Role, Timeout};
+use super::connection::{self, Connection, Io, Masks, Outcome, Pool, Role, Timeout};
 use super::handshake::{RequestView, ServerHandshake};
 use super::http::HeadBuffer;
 use super::outbox::Outbox;
@@ -223,7 +223,7 @@ impl Endpoint {
         }
         let outcome = self.with_open(masks, |connection, io| {
             connection.drained(io);
-            connection.outcome().violation
+            connection.violation()
         });
         // What had been held back could not be sent.
         self.failure = outcome.flatten().map(Failure::from).or(self.failure);
@@ -241,7 +241,7 @@ impl Endpoint {
             Stage::Ended { .. } if self.input_ended => Ending::End,
             Stage::Ended { .. } => Ending::EndSending,
             Stage::Open(c) if finished(c) && self.input_ended => Ending::End,
-            Stage::Open(c) if finished(c) && c.outcome().violation.is_some() => Ending::EndSending,
+            Stage::Open(c) if finished(c) && c.violation().is_some() => Ending::EndSending,
             // RFC 6455 7.1.1: "In most normal cases, the TCP connection SHOULD be closed first by
             // the server".
             Stage::Open(c) if finished(c) && self.role == Role::Server => Ending::End,
@@ -283,7 +283,7 @@ impl Endpoint {
 
     /// Memory ran out elsewhere, so that input is lost.
     pub fn out_of_memory(&mut self) {
-        self.give_up(Failure::new(Cause::NoMemory, Violation::NO_MEMORY.why));
+        self.give_up(Failure::new(Cause::NoMemory, Violation::NoMemory.why()));
     }
 
     /// Ends without a word to the peer.
@@ -319,6 +319,7 @@ impl Endpoint {
             limits: &self.settings.limits,
             out: &mut self.out,
             masks,
+            pool: &mut Pool::none(),
             now: self.now,
         };
         Some(body(connection, &mut io))

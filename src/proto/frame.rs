@@ -4,6 +4,7 @@
 //! reserved bits, the order of fragments, limits) is checked by `connection`. Payloads are not
 //! touched here.
 
+use alloc::vec::Vec;
 use core::ops::Deref;
 
 use super::close::Violation;
@@ -90,7 +91,7 @@ impl Start {
     pub fn parse(first: u8, second: u8) -> Result<Start, Violation> {
         // 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket
         // Connection_."
-        let opcode = Opcode::from_u8(first & 0x0f).ok_or(Violation::protocol("reserved opcode"))?;
+        let opcode = Opcode::from_u8(first & 0x0f).ok_or(Violation::ReservedOpcode)?;
         let start = Start {
             fin: first & 0x80 != 0,
             rsv: (first >> 4) & 7,
@@ -102,10 +103,10 @@ impl Start {
         // fragmented."
         if opcode.is_control() {
             if !start.fin {
-                return Err(Violation::protocol("fragmented control frame"));
+                return Err(Violation::FragmentedControl);
             }
             if usize::from(start.len7) > MAX_CONTROL {
-                return Err(Violation::protocol("control frame over 125 bytes"));
+                return Err(Violation::LongControl);
             }
         }
         Ok(start)
@@ -144,11 +145,11 @@ impl Header {
         };
         // 5.2: "the minimal number of bytes MUST be used to encode the length"
         if (start.len7 == 126 && len < 126) || (start.len7 == 127 && len <= 0xffff) {
-            return Err(Violation::protocol("length not in its shortest form"));
+            return Err(Violation::LongLength);
         }
         // 5.2: "the most significant bit MUST be 0"
         if len >> 63 != 0 {
-            return Err(Violation::protocol("length over 63 bits"));
+            return Err(Violation::HugeLength);
         }
         let (mask, rest) = if start.masked {
             match rest.split_first_chunk() {
@@ -201,6 +202,15 @@ pub struct Head {
 }
 
 impl Head {
+    /// Appends the head to a buffer that has room for MAX_HEAD bytes more.
+    #[inline]
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        // All bytes, whose number is known to the compiler, cost less than just those that count.
+        let len = out.len() + usize::from(self.len);
+        out.extend_from_slice(&self.bytes);
+        out.truncate(len);
+    }
+
     fn put<const N: usize>(&mut self, more: [u8; N]) {
         let free = self.bytes.get_mut(usize::from(self.len)..);
         if let Some(place) = free.and_then(|free| free.first_chunk_mut()) {

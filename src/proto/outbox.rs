@@ -7,7 +7,6 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::mem;
 use core::ops::Deref;
 
 use super::OutOfMemory;
@@ -46,7 +45,12 @@ impl Deref for Shared {
 /// The bytes a connection has yet to write.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    segments: VecDeque<Segment>,
+    /// The first segment, which as a rule is the only one: owned.
+    first: Vec<u8>,
+    /// Where its unsent bytes begin.
+    start: usize,
+    /// What comes behind it.
+    more: VecDeque<Segment>,
     /// Unsent bytes of all segments.
     len: usize,
     blocked: bool,
@@ -55,7 +59,9 @@ pub struct Outbox {
 impl Outbox {
     pub const fn new() -> Outbox {
         Outbox {
-            segments: VecDeque::new(),
+            first: Vec::new(),
+            start: 0,
+            more: VecDeque::new(),
             len: 0,
             blocked: false,
         }
@@ -84,15 +90,17 @@ impl Outbox {
     }
 
     /// Has `write` append at most `max` bytes, for which room is made first.
+    #[inline]
     pub fn push_with(
         &mut self,
         max: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), OutOfMemory> {
-        if max == 0 {
-            return Ok(());
-        }
-        let out = self.room(max)?;
+        let out = if self.more.is_empty() && self.first.capacity() - self.first.len() >= max {
+            &mut self.first
+        } else {
+            self.room(max)?
+        };
         let before = out.len();
         write(out);
         let added = out.len().saturating_sub(before);
@@ -107,8 +115,8 @@ impl Outbox {
         if unsent.len() <= COPIED {
             return self.push(&[unsent]);
         }
-        self.segments.try_reserve(1).map_err(|_| OutOfMemory)?;
-        self.segments.push_back(Segment {
+        self.more.try_reserve(1).map_err(|_| OutOfMemory)?;
+        self.more.push_back(Segment {
             bytes: Bytes::Shared(frame.clone()),
             start: skip,
         });
@@ -116,10 +124,21 @@ impl Outbox {
         Ok(())
     }
 
+    /// The unsent bytes, if they lie in one stretch: as a rule they do.
+    pub fn only(&self) -> Option<&[u8]> {
+        if self.more.is_empty() {
+            self.first.get(self.start..)
+        } else {
+            None
+        }
+    }
+
     /// Puts the unsent bytes, in order, into `into` as far as it has places. Returns how many
     /// places were filled.
     pub fn slices<'a>(&'a self, into: &mut [&'a [u8]]) -> usize {
-        let unsent = self.segments.iter().map(Segment::unsent);
+        let first = self.first.get(self.start..).unwrap_or_default();
+        let more = self.more.iter().map(Segment::unsent);
+        let unsent = core::iter::once(first).chain(more);
         let mut filled = 0;
         for (place, slice) in into.iter_mut().zip(unsent.filter(|s| !s.is_empty())) {
             *place = slice;
@@ -129,13 +148,30 @@ impl Outbox {
     }
 
     /// `n` bytes were written. Frees the segments that are done; moves no bytes.
+    #[inline]
     pub fn advance(&mut self, n: usize) {
+        if n == self.len && self.more.is_empty() && self.first.capacity() <= 2 * SEGMENT {
+            self.first.clear();
+            self.start = 0;
+            self.len = 0;
+        } else {
+            self.advance_by(n);
+        }
+    }
+
+    fn advance_by(&mut self, n: usize) {
         debug_assert!(n <= self.len, "more was written than there was");
         let mut left = n.min(self.len);
         self.len -= left;
+        let of_first = left.min(self.first.len().saturating_sub(self.start));
+        self.start += of_first;
+        left -= of_first;
+        // Once it is written, it is written to again soon: it is kept, unless it is large.
+        if self.start == self.first.len() {
+            self.empty_first(2 * SEGMENT);
+        }
         while left > 0 {
-            let last = self.segments.len() == 1;
-            let Some(front) = self.segments.front_mut() else {
+            let Some(front) = self.more.front_mut() else {
                 return;
             };
             let unsent = front.unsent().len();
@@ -144,10 +180,7 @@ impl Outbox {
                 return;
             }
             left -= unsent;
-            // The last one is written to again soon: it is kept, unless it is large.
-            if !(last && front.reuse(2 * SEGMENT)) {
-                self.segments.pop_front();
-            }
+            self.more.pop_front();
         }
     }
 
@@ -165,54 +198,70 @@ impl Outbox {
     pub fn reset(&mut self, keep: usize) {
         self.len = 0;
         self.blocked = false;
-        // As a rule there is one segment, which is fit to be kept.
-        if let ([only], []) = self.segments.as_mut_slices() {
-            if only.reuse(keep) && self.segments.capacity() <= LIST_KEPT {
-                return;
-            }
+        self.empty_first(keep);
+        if self.more.capacity() > LIST_KEPT {
+            self.more = VecDeque::new();
         }
-        let mut segments = mem::take(&mut self.segments);
-        segments.truncate(segments.len().min(LIST_KEPT));
-        segments.retain_mut(|segment| segment.reuse(keep));
-        segments.truncate(1);
-        if segments.capacity() <= LIST_KEPT {
-            self.segments = segments;
-        } else if let Some(kept) = segments.pop_front() {
-            if self.segments.try_reserve(1).is_ok() {
-                self.segments.push_back(kept);
-            }
+        self.more.clear();
+    }
+
+    fn empty_first(&mut self, keep: usize) {
+        self.start = 0;
+        self.first.clear();
+        if self.first.capacity() > keep {
+            self.first = Vec::new();
         }
     }
 
     /// An owned segment at the end with room for `n` bytes more.
+    #[inline(never)]
     fn room(&mut self, n: usize) -> Result<&mut Vec<u8>, OutOfMemory> {
-        let fits = matches!(
-            self.segments.back(),
-            Some(Segment { bytes: Bytes::Owned(bytes), .. })
-                if bytes.capacity() - bytes.len() >= n || bytes.len().saturating_add(n) <= SEGMENT
-        );
-        if !fits {
+        if self.more.is_empty() && (self.first.is_empty() || fits(&self.first, n)) {
+            reserve(&mut self.first, n)?;
+            return Ok(&mut self.first);
+        }
+        let behind = match self.more.back() {
+            Some(Segment {
+                bytes: Bytes::Owned(bytes),
+                ..
+            }) => fits(bytes, n),
+            _ => false,
+        };
+        if !behind {
             let mut bytes = Vec::new();
-            bytes
-                .try_reserve_exact(n.max(SMALLEST))
-                .map_err(|_| OutOfMemory)?;
-            self.segments.try_reserve(1).map_err(|_| OutOfMemory)?;
-            self.segments.push_back(Segment {
+            reserve(&mut bytes, n)?;
+            self.more.try_reserve(1).map_err(|_| OutOfMemory)?;
+            self.more.push_back(Segment {
                 bytes: Bytes::Owned(bytes),
                 start: 0,
             });
         }
-        match self.segments.back_mut() {
+        match self.more.back_mut() {
             Some(Segment {
                 bytes: Bytes::Owned(bytes),
                 ..
             }) => {
-                bytes.try_reserve(n).map_err(|_| OutOfMemory)?;
+                reserve(bytes, n)?;
                 Ok(bytes)
             }
             _ => Err(OutOfMemory),
         }
     }
+}
+
+/// Whether an owned segment takes `n` bytes more.
+fn fits(bytes: &Vec<u8>, n: usize) -> bool {
+    bytes.capacity() - bytes.len() >= n || bytes.len().saturating_add(n) <= SEGMENT
+}
+
+/// Makes room in an owned segment; a new one gets some for the small frames that follow.
+fn reserve(bytes: &mut Vec<u8>, n: usize) -> Result<(), OutOfMemory> {
+    let done = if bytes.capacity() == 0 {
+        bytes.try_reserve_exact(n.max(SMALLEST))
+    } else {
+        bytes.try_reserve(n)
+    };
+    done.map_err(|_| OutOfMemory)
 }
 
 #[derive(Debug)]
@@ -235,19 +284,6 @@ impl Segment {
             Bytes::Shared(frame) => frame,
         };
         bytes.get(self.start..).unwrap_or_default()
-    }
-
-    /// Empties an owned segment of at most `keep` bytes of capacity. False: it is not worth
-    /// keeping.
-    fn reuse(&mut self, keep: usize) -> bool {
-        match &mut self.bytes {
-            Bytes::Owned(bytes) if bytes.capacity() <= keep => {
-                bytes.clear();
-                self.start = 0;
-                true
-            }
-            _ => false,
-        }
     }
 }
 

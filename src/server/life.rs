@@ -47,11 +47,11 @@ impl Server {
         if self.running.load(Ordering::Acquire) {
             return Err(reentrant());
         }
-        let _claim = engine.claim().ok_or_else(reentrant)?;
+        let claim = engine.claim().ok_or_else(reentrant)?;
         if engine.remote().is_stopped() {
             return Err(Status::Closed.into());
         }
-        engine.turn(self, timeout)?;
+        engine.turn(&claim, self, timeout)?;
         match engine.remote().is_stopped() {
             true => Err(Status::Closed.into()),
             false => Ok(()),
@@ -83,9 +83,9 @@ impl Server {
         self.listeners.lock().close_all();
         let until = monotonic_ms() + u64::from(self.config.settings.limits.close_timeout);
         for engine in &self.engines {
-            let _claim = engine.claim().ok_or_else(reentrant)?;
-            engine.with(|l| l.close_every(1001));
-            engine.settle(self);
+            let claim = engine.claim().ok_or_else(reentrant)?;
+            claim.with(|l| l.close_every(1001));
+            engine.settle(&claim, self);
         }
         // The loops take turns, so that none has to wait for the peers of another.
         let patience = if self.engines.len() == 1 { u64::MAX } else { 5 };
@@ -95,17 +95,17 @@ impl Server {
             left = until.saturating_sub(monotonic_ms());
             waiting = false;
             for engine in &self.engines {
-                let _claim = engine.claim().ok_or_else(reentrant)?;
-                if !engine.with(|l| l.has_no_websockets()).unwrap_or(true) {
+                let claim = engine.claim().ok_or_else(reentrant)?;
+                if !claim.with(|l| l.has_no_websockets()).unwrap_or(true) {
                     let wait = c_int::try_from(left.min(patience)).unwrap_or(c_int::MAX);
-                    waiting |= engine.turn(self, wait).is_ok();
+                    waiting |= engine.turn(&claim, self, wait).is_ok();
                 }
             }
         }
         for engine in &self.engines {
-            let _claim = engine.claim().ok_or_else(reentrant)?;
-            engine.with(|l| l.end_every());
-            engine.settle(self);
+            let claim = engine.claim().ok_or_else(reentrant)?;
+            claim.with(|l| l.end_every());
+            engine.settle(&claim, self);
         }
         Ok(())
     }
@@ -153,9 +153,9 @@ impl Server {
     }
 
     fn serve(&self, engine: &Engine) -> Result<(), Error> {
-        let _claim = engine.claim().ok_or_else(reentrant)?;
+        let claim = engine.claim().ok_or_else(reentrant)?;
         while !engine.remote().is_stopped() {
-            engine.turn(self, -1)?;
+            engine.turn(&claim, self, -1)?;
         }
         Ok(())
     }

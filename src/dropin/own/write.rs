@@ -10,7 +10,7 @@ use crate::net::sys::foreign::{borrowed, wait, Until};
 use crate::net::sys::socket::{self, MAX_PARTS};
 use crate::net::sys::thread::Mutex;
 use crate::net::sys::{monotonic_ms, Fd};
-use crate::proto::connection::{Io, Role, SendError};
+use crate::proto::connection::{Io, Pool, Role, SendError};
 use crate::proto::frame::Kind;
 use core::ffi::c_int;
 
@@ -65,6 +65,7 @@ impl Own {
             limits: &LIMITS,
             out: &mut self.out,
             masks: &mut *random,
+            pool: &mut Pool::none(),
             now: monotonic_ms(),
         };
         let connection = &mut self.connection;
@@ -110,7 +111,7 @@ impl Own {
                     // What is queued can never go.
                     self.out.reset(0);
                     self.broken = true;
-                    self.connection.lost("the connection is broken");
+                    self.connection.lost();
                     return;
                 }
             }
@@ -120,6 +121,7 @@ impl Own {
                     limits: &LIMITS,
                     out: &mut self.out,
                     masks: &mut *random,
+                    pool: &mut Pool::none(),
                     now: monotonic_ms(),
                 });
             }

@@ -1,7 +1,7 @@
 //! Connections come, and bytes come: accepting, connecting, reading, parsing.
 
-use super::{extra, spare, Local, Step, DRIVER_TIMERS};
-use crate::engine::conn::{Conn, Ending, Phase, Upgrading};
+use super::{extra, spare, Incoming, Local, Step, CONN_TIMERS};
+use crate::engine::conn::{Conn, Ending, Flags, Phase, Upgrading};
 use crate::error::Status;
 use crate::net::conns::ConnId;
 use crate::net::stream::{Received, Stream};
@@ -38,7 +38,7 @@ impl Local {
         until: u64,
         connecting: bool,
     ) -> Result<ConnId, Status> {
-        let keys = DRIVER_TIMERS as usize + self.conns.slots() as usize + 1;
+        let keys = CONN_TIMERS as usize + self.conns.slots() as usize + 1;
         self.timers.reserve(keys)?;
         let upgrading = Upgrading {
             head: HeadBuffer::new(),
@@ -47,6 +47,11 @@ impl Local {
             connecting,
         };
         let upgrading = try_box(upgrading).map_err(|_| Status::NoMemory)?;
+        // So that the end of a connection can always be noted.
+        let conns = self.conns.count() + 1;
+        let more = conns.saturating_sub(self.lists.ended.len());
+        let room = self.lists.ended.try_reserve(more);
+        room.map_err(|_| Status::NoMemory)?;
         let fd = stream.fd();
         let conn = Conn::new(stream, upgrading);
         let id = self.conns.insert(conn).map_err(|_| Status::NoMemory)?;
@@ -60,7 +65,7 @@ impl Local {
             return Err(Status::Io);
         }
         if let Some(conn) = self.conns.get_mut(id) {
-            conn.flags.watching = connecting;
+            conn.flags.set(Flags::WATCHING, connecting);
         }
         self.remote.set_load(self.conns.count() as u32);
         self.rearm(id);
@@ -100,51 +105,71 @@ impl Local {
         let conn = self
             .conns
             .get_mut(id)
-            .filter(|c| c.ending.is_none())
+            .filter(|c| !c.has_ended())
             .ok_or(Status::Closed)?;
         self.remote.opened(id)?;
         conn.phase = Phase::Open(Connection::new(role, now));
-        conn.flags.opened = true;
+        conn.flags.set(Flags::OPENED, true);
         self.remote.counters().connections_open.add(1);
         self.remote.counters().connections_total.add(1);
         self.rearm(id);
         Ok(())
     }
 
-    /// One read. None: nothing to work on.
-    pub fn receive(&mut self, id: ConnId, hung_up: bool, into: &mut [u8]) -> Option<usize> {
-        let now = self.now;
-        let conn = self.conns.get_mut(id)?;
+    /// One read, into the buffer or straight into the message that is under way.
+    pub fn receive(&mut self, id: ConnId, hung_up: bool, into: &mut [u8]) -> Incoming {
+        let pieces = self.settings.limits.pieces;
+        let Some(conn) = self.conns.get_mut(id) else {
+            return Incoming::Nothing;
+        };
         let lingering = matches!(conn.phase, Phase::Lingering { .. });
-        if conn.ending.is_some() && !lingering {
-            return None;
+        if conn.has_ended() && !lingering {
+            return Incoming::Nothing;
         }
-        conn.flags.hung_up |= hung_up;
+        if hung_up {
+            conn.flags.set(Flags::HUNG_UP, true);
+        }
         if conn.held() {
-            conn.flags.more = true;
-            return None;
+            conn.flags.set(Flags::MORE, true);
+            return Incoming::Nothing;
         }
         // What was set aside comes first, or the stream would lose its order.
         if conn.extra.as_ref().is_some_and(|e| !e.stash.is_empty()) {
-            conn.flags.more = true;
+            conn.flags.set(Flags::MORE, true);
             self.look_again(id);
-            return None;
+            return Incoming::Nothing;
         }
-        match conn.stream.receive(into) {
+        let place = match &mut conn.phase {
+            Phase::Open(connection) => connection.place(&mut self.pool, pieces),
+            _ => None,
+        };
+        let placed = place.is_some();
+        let (got, room) = match place {
+            Some((message, most)) => (conn.stream.receive_onto(message, most), most),
+            None => (conn.stream.receive(into), into.len()),
+        };
+        match got {
             Received::Bytes(n) => {
                 self.remote.counters().bytes_received.add(n as u64);
-                conn.flags.more = n == into.len() || conn.flags.hung_up;
+                let more = n == room || conn.flags.has(Flags::HUNG_UP);
+                conn.flags.set(Flags::MORE, more);
                 if let Phase::Open(connection) = &mut conn.phase {
-                    connection.touch(now);
+                    connection.touch(self.now);
+                    // What is sent meanwhile is flushed when the bytes are used up.
+                    conn.flags.set(Flags::DIRTY, true);
                 }
-                if conn.flags.more {
+                if more {
                     self.look_again(id);
                 }
-                (!lingering).then_some(n)
+                match (lingering, placed) {
+                    (true, _) => Incoming::Nothing,
+                    (false, false) => Incoming::Bytes(n),
+                    (false, true) => self.placed(id, n),
+                }
             }
             Received::Nothing => {
-                conn.flags.more = false;
-                None
+                conn.flags.set(Flags::MORE, false);
+                Incoming::Nothing
             }
             Received::End => {
                 let finished = matches!(&conn.phase, Phase::Open(c) if c.is_finished());
@@ -156,18 +181,32 @@ impl Local {
                         Ending::Lost
                     },
                 );
-                None
+                Incoming::Nothing
             }
             Received::Failed(errno) => {
                 self.end(id, Ending::Io(errno));
-                None
+                Incoming::Nothing
             }
         }
     }
 
+    /// `n` bytes were read straight into the message that is under way.
+    fn placed(&mut self, id: ConnId, n: usize) -> Incoming {
+        let mut event = None;
+        let _ = self.with_open(id, |connection, io| {
+            event = connection.placed(n, io);
+            Ok(())
+        });
+        if let Some(event) = event {
+            return Incoming::Event(event);
+        }
+        self.flush(id);
+        Incoming::Nothing
+    }
+
     /// Looks at the bytes from `at` on, up to the first thing that has to be told.
     pub fn step(&mut self, id: ConnId, input: &mut [u8], at: &mut usize) -> Step {
-        let Some(conn) = self.conns.get_mut(id).filter(|c| c.ending.is_none()) else {
+        let Some(conn) = self.conns.get_mut(id).filter(|c| !c.has_ended()) else {
             return Step::Idle;
         };
         if conn.held() {
@@ -179,6 +218,9 @@ impl Local {
         }
         match &mut conn.phase {
             Phase::Open(connection) => {
+                if *at == input.len() {
+                    return Step::Idle;
+                }
                 // It stays until the bytes are used up and flushed, so that all answers to them
                 // leave together.
                 if conn.outbox.is_none() {
@@ -192,32 +234,50 @@ impl Local {
                     limits: &self.settings.limits,
                     out,
                     masks: &mut self.random,
+                    pool: &mut self.pool,
                     now: self.now,
                 };
                 let event = connection.receive(input, at, &mut io);
                 event.map_or(Step::Idle, Step::Event)
             }
-            Phase::Upgrading(place) => {
-                let rest = input.get(*at..).unwrap_or(&[]);
-                let Some(upgrading) = place.as_mut().filter(|_| !rest.is_empty()) else {
-                    return Step::Idle;
-                };
-                let peer = upgrading.peer;
-                match upgrading.head.feed(rest) {
-                    Ok(Fed::NeedMore) => Step::Idle,
-                    Ok(Fed::Complete(used)) => {
-                        *at += used;
-                        let head = upgrading.head.take();
-                        *place = None;
-                        Step::Head { peer, head }
-                    }
-                    Err(error) => {
-                        *place = None;
-                        Step::BadHead { peer, error }
-                    }
-                }
-            }
+            Phase::Upgrading(_) => self.step_head(id, input, at),
             Phase::Lingering { .. } => Step::Idle,
+        }
+    }
+
+    #[inline(never)]
+    fn step_head(&mut self, id: ConnId, input: &[u8], at: &mut usize) -> Step {
+        let rest = input.get(*at..).filter(|rest| !rest.is_empty());
+        let (Some(rest), Some(conn)) = (rest, self.conns.get_mut(id)) else {
+            return Step::Idle;
+        };
+        let Phase::Upgrading(place) = &mut conn.phase else {
+            return Step::Idle;
+        };
+        let Some(upgrading) = place.as_mut() else {
+            return Step::Idle;
+        };
+        let peer = upgrading.peer;
+        match upgrading.head.feed(rest) {
+            Ok(Fed::NeedMore) => Step::Idle,
+            Ok(Fed::Complete(used)) => {
+                *at += used;
+                let head = upgrading.head.take();
+                *place = None;
+                Step::Head { peer, head }
+            }
+            Err(error) => {
+                *place = None;
+                Step::BadHead { peer, error }
+            }
+        }
+    }
+
+    /// A message that was gathered has been told.
+    pub fn give_message(&mut self, message: Vec<u8>) {
+        self.pool.give_message(message);
+        if self.pool.holds_memory() {
+            self.trim_later();
         }
     }
 
@@ -225,12 +285,12 @@ impl Local {
     /// socket may hold more.
     pub fn resume(&mut self, id: ConnId) -> Option<(Vec<u8>, bool)> {
         let conn = self.conns.get_mut(id)?;
-        conn.flags.ready = false;
+        conn.flags.set(Flags::READY, false);
         if conn.held() {
             return None;
         }
         let stash = conn.extra.as_mut().map(|e| core::mem::take(&mut e.stash));
-        Some((stash.unwrap_or_default(), conn.flags.more))
+        Some((stash.unwrap_or_default(), conn.flags.has(Flags::MORE)))
     }
 
     /// An HTTP response is queued; the next request may follow once it has gone.
@@ -247,7 +307,7 @@ impl Local {
         };
         match try_box(upgrading) {
             Ok(upgrading) => {
-                conn.flags.draining = conn.queued() > 0;
+                conn.flags.set(Flags::DRAINING, conn.queued() > 0);
                 conn.phase = Phase::Upgrading(Some(upgrading));
                 self.rearm(id);
             }
@@ -259,8 +319,8 @@ impl Local {
     pub fn last_response(&mut self, id: ConnId, peer: Addr) {
         self.next_request(id, peer);
         if let Some(conn) = self.conns.get_mut(id) {
-            conn.flags.draining = true;
-            conn.flags.last_words = true;
+            conn.flags.set(Flags::DRAINING, true);
+            conn.flags.set(Flags::LAST_WORDS, true);
         }
         self.touch(id);
     }
@@ -269,7 +329,7 @@ impl Local {
     pub fn closing_done(&mut self, id: ConnId) {
         self.remote.closing(id);
         if let Some(conn) = self.conns.get_mut(id) {
-            conn.flags.last_words = true;
+            conn.flags.set(Flags::LAST_WORDS, true);
         }
         self.rearm(id);
         self.touch(id);

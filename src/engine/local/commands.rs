@@ -2,7 +2,7 @@
 
 use super::depart::DIRECT;
 use super::Local;
-use crate::engine::conn::Ending;
+use crate::engine::conn::{Ending, Flags};
 use crate::engine::remote::Command;
 use crate::error::Status;
 use crate::net::conns::ConnId;
@@ -57,7 +57,7 @@ impl Local {
             }
             Command::WantRoom { id } => {
                 if let Some(conn) = self.conns.get_mut(id) {
-                    conn.flags.wants_room = true;
+                    conn.flags.set(Flags::WANTS_ROOM, true);
                     self.touch(id);
                 }
             }
@@ -74,8 +74,8 @@ impl Local {
     /// Accounts for a command; one that was promised and cannot be kept ends the connection.
     fn obeyed(&mut self, id: ConnId, bytes: usize, result: Result<(), Status>) {
         let queued = self.conns.get_mut(id).map_or(0, |conn| {
-            conn.published = conn.queued();
-            conn.published
+            conn.flags.set(Flags::PUBLISHED, conn.queued() > 0);
+            conn.queued()
         });
         self.remote.settle(id, bytes, queued);
         if result == Err(Status::NoMemory) {

@@ -1,40 +1,54 @@
 //! Bytes go: queueing, writing straight from the caller's memory, flushing, broadcasting.
 
-use super::{extra, note, spare, Local, SPARES, SPARE_BYTES};
-use crate::engine::conn::{Conn, Ending, Phase};
+use super::{extra, note_last, spare, Local, SPARES, SPARE_BYTES};
+use crate::engine::conn::{Ending, Flags, Phase};
 use crate::engine::topics::boxed;
 use crate::error::Status;
 use crate::net::conns::ConnId;
-use crate::net::random::Random;
 use crate::net::stream::Sent;
 use crate::net::sys::socket::MAX_PARTS;
+use crate::net::sys::Errno;
 use crate::proto::connection::{Connection, Io, Role, SendError};
 use crate::proto::frame::Kind;
 use crate::proto::outbox::{Outbox, Shared};
+use crate::proto::OutOfMemory;
 use alloc::boxed::Box;
 
 impl Local {
     /// Queues bytes as they are: HTTP.
     pub fn write(&mut self, id: ConnId, bytes: &[u8]) -> Result<(), Status> {
-        self.with_outbox(id, |_, out, _| {
-            out.push(&[bytes]).map_err(|_| SendError::NoMemory)
-        })
+        self.queue(id, |out| out.push(&[bytes]))
     }
 
     pub fn send(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
-        self.make_room(id, data.len())?;
-        // Counted before it can reach the peer.
+        if data.len() >= DIRECT && self.settings.role == Role::Server {
+            self.make_room(id, data.len())?;
+            // Counted before it can reach the peer.
+            self.remote.counters().messages_sent.add(1);
+            let sent = self.send_direct(id, kind, data);
+            let failed = u64::from(sent.is_err());
+            self.remote.counters().messages_sent.subtract(failed);
+            return sent;
+        }
+        let limit = self.settings.max_send_queue;
+        let need = self.settings.frame_len(data.len());
+        self.with_open(id, |connection, io| {
+            connection.ready()?;
+            if need > limit {
+                return Err(SendError::TooBig);
+            }
+            if io.out.len() + need > limit {
+                return Err(SendError::Full);
+            }
+            connection.send(kind, data, io)
+        })
+        .inspect_err(|status| {
+            if *status == Status::Again {
+                self.wants_room(id);
+            }
+        })?;
         self.remote.counters().messages_sent.add(1);
-        let sent = if data.len() >= DIRECT && self.settings.role == Role::Server {
-            self.send_direct(id, kind, data)
-        } else {
-            self.with_open(id, |connection, io| connection.send(kind, data, io))
-        };
-        self.remote
-            .counters()
-            .messages_sent
-            .subtract(u64::from(sent.is_err()));
-        sent
+        Ok(())
     }
 
     pub fn ping(&mut self, id: ConnId, data: &[u8]) -> Result<(), Status> {
@@ -64,7 +78,7 @@ impl Local {
     /// Reads nothing more from a connection until what is queued for it has gone.
     pub fn hold(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
-            conn.flags.draining = conn.queued() > 0;
+            conn.flags.set(Flags::DRAINING, conn.queued() > 0);
         }
     }
 
@@ -86,7 +100,8 @@ impl Local {
         if let Some(connection) = conn.websocket() {
             connection.pause(paused, now);
         }
-        let before = core::mem::replace(&mut conn.flags.paused, paused);
+        let before = conn.flags.has(Flags::PAUSED);
+        conn.flags.set(Flags::PAUSED, paused);
         if before && !paused {
             self.look_again(id);
         }
@@ -141,7 +156,7 @@ impl Local {
             return;
         }
         if conn.queued() + frame.len() > limit {
-            conn.flags.wants_room = true;
+            conn.flags.set(Flags::WANTS_ROOM, true);
             self.remote.counters().messages_dropped.add(1);
             return;
         }
@@ -158,10 +173,7 @@ impl Local {
                 return;
             }
         }
-        let queued = self.with_outbox(id, |_, out, _| {
-            out.push_shared(frame, taken)
-                .map_err(|_| SendError::NoMemory)
-        });
+        let queued = self.queue(id, |out| out.push_shared(frame, taken));
         if queued.is_err() {
             // Part of a frame may be out: the stream is of no more use.
             self.end(id, Ending::NoMemory);
@@ -207,9 +219,7 @@ impl Local {
         let of_data = taken.saturating_sub(before + head.len());
         if of_data < data.len() || of_head < head.len() {
             let rest = [&head[of_head..], &data[of_data..]];
-            let queued = self.with_outbox(id, |_, out, _| {
-                out.push(&rest).map_err(|_| SendError::NoMemory)
-            });
+            let queued = self.queue(id, |out| out.push(&rest));
             if queued.is_err() && taken > before {
                 self.end(id, Ending::NoMemory);
                 return Ok(());
@@ -232,59 +242,72 @@ impl Local {
             return Err(Status::TooBig);
         }
         if conn.queued() + need > limit {
-            conn.flags.wants_room = true;
+            conn.flags.set(Flags::WANTS_ROOM, true);
             return Err(Status::Again);
         }
         Ok(())
     }
 
-    /// Runs a sending method of an open connection on its outbox.
+    /// on_writable is owed once there is room.
+    #[inline(never)]
+    fn wants_room(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.flags.set(Flags::WANTS_ROOM, true);
+        }
+    }
+
+    /// Runs a method of an open connection with what it works with.
+    #[inline]
     pub(super) fn with_open(
         &mut self,
         id: ConnId,
         body: impl FnOnce(&mut Connection, &mut Io<'_>) -> Result<(), SendError>,
     ) -> Result<(), Status> {
-        let limits = self.settings.limits;
-        let now = self.now;
-        self.with_outbox(id, |conn, out, random| {
-            let connection = conn.websocket().ok_or(SendError::Closed)?;
-            body(
-                connection,
-                &mut Io {
-                    limits: &limits,
-                    out,
-                    masks: random,
-                    now,
-                },
-            )
-        })
+        let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
+        let Phase::Open(connection) = &mut conn.phase else {
+            return Err(Status::Closed);
+        };
+        if conn.flags.has(Flags::ENDED) {
+            return Err(Status::Closed);
+        }
+        if conn.outbox.is_none() {
+            conn.outbox = spare(&mut self.spare);
+        }
+        let mut io = Io {
+            limits: &self.settings.limits,
+            out: conn.outbox.as_deref_mut().ok_or(Status::NoMemory)?,
+            masks: &mut self.random,
+            pool: &mut self.pool,
+            now: self.now,
+        };
+        let result = body(connection, &mut io);
+        // Flushing puts the outbox back into the pool.
+        if !conn.flags.has(Flags::DIRTY) {
+            self.touch(id);
+        }
+        result.map_err(Status::from)
     }
 
-    fn with_outbox(
+    /// Appends to the outbox of a connection in any phase.
+    fn queue(
         &mut self,
         id: ConnId,
-        body: impl FnOnce(&mut Conn, &mut Outbox, &mut Random) -> Result<(), SendError>,
+        body: impl FnOnce(&mut Outbox) -> Result<(), OutOfMemory>,
     ) -> Result<(), Status> {
         let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
         if conn.outbox.is_none() {
             conn.outbox = spare(&mut self.spare);
         }
-        let mut outbox = conn.outbox.take().ok_or(Status::NoMemory)?;
-        let result = body(conn, &mut outbox, &mut self.random);
-        conn.outbox = Some(outbox);
-        // Flushing puts it back into the pool.
+        let result = body(conn.outbox.as_deref_mut().ok_or(Status::NoMemory)?);
         self.touch(id);
-        result.map_err(Status::from)
+        Ok(result?)
     }
 
-    /// Puts an outbox back into its connection, or into the pool when nothing is queued.
-    pub(super) fn give_back(&mut self, id: ConnId, mut outbox: Box<Outbox>) {
-        if !outbox.is_empty() {
-            if let Some(conn) = self.conns.get_mut(id) {
-                conn.outbox = Some(outbox);
-            }
-        } else if self.spare.len() < SPARES && self.spare.try_reserve(1).is_ok() {
-            outbox.reset(SPARE_BYTES);
+    /// Puts an outbox with nothing in it into the pool.
+    #[inline]
+    pub(super) fn give_back(&mut self, outbox: Box<Outbox>) {
+        // The list was made with room for that many.
+        if self.spare.len() < self.spare.capacity().min(SPARES) {
             self.spare.push(outbox);
         }
     }
@@ -294,52 +317,98 @@ impl Local {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        conn.flags.dirty = false;
-        if let Some(mut outbox) = conn.outbox.take() {
-            let mut failed = None;
-            let mut violation = None;
-            while !outbox.is_empty() {
-                let mut parts: [&[u8]; MAX_PARTS] = [&[]; MAX_PARTS];
-                let filled = outbox.slices(&mut parts);
-                let offered: usize = parts[..filled].iter().map(|p| p.len()).sum();
-                match conn.stream.send(&parts[..filled]) {
+        conn.flags.set(Flags::DIRTY, false);
+        if let Some(outbox) = &mut conn.outbox {
+            // Nearly always the kernel takes all, and nothing follows from that.
+            let mut refused = false;
+            if let Some(bytes) = outbox.only().filter(|bytes| !bytes.is_empty()) {
+                let len = bytes.len();
+                match conn.stream.send(&[bytes]) {
                     Sent::Bytes(n) => {
                         self.remote.counters().bytes_sent.add(n as u64);
                         outbox.advance(n);
-                        if n < offered {
-                            break;
-                        }
+                        refused = n < len;
                     }
-                    Sent::Failed(errno) => {
-                        failed = Some(errno);
-                        break;
-                    }
+                    Sent::Failed(errno) => return self.cannot_send(id, errno),
                 }
-                if let (true, Phase::Open(connection)) = (outbox.is_empty(), &mut conn.phase) {
-                    outbox.set_blocked(false);
+            }
+            let plain = !conn.flags.has(Flags::AFTER_FLUSH)
+                && matches!(&conn.phase, Phase::Open(c) if c.holds_nothing_back());
+            if !outbox.is_empty() || !plain {
+                return self.flush_rest(id, refused);
+            }
+            if let Some(mut outbox) = conn.outbox.take() {
+                outbox.reset(SPARE_BYTES);
+                self.give_back(outbox);
+            }
+        } else if conn.flags.has(Flags::AFTER_FLUSH) || !matches!(conn.phase, Phase::Open(_)) {
+            self.flushed(id);
+        }
+    }
+
+    /// As `flush`, where there may be more to do. `refused`: the kernel takes no more for now.
+    #[inline(never)]
+    fn flush_rest(&mut self, id: ConnId, mut refused: bool) {
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
+        let Some(outbox) = conn.outbox.as_deref_mut() else {
+            return;
+        };
+        let mut violation = None;
+        loop {
+            if outbox.is_empty() {
+                outbox.set_blocked(false);
+                if let Phase::Open(connection) = &mut conn.phase {
                     connection.drained(&mut Io {
                         limits: &self.settings.limits,
-                        out: &mut outbox,
+                        out: outbox,
                         masks: &mut self.random,
+                        pool: &mut self.pool,
                         now: self.now,
                     });
                     // For want of memory or randomness it may have given up.
-                    violation = connection.outcome().violation;
+                    violation = connection.violation();
                 }
             }
-            if let Some(violation) = violation.filter(|_| failed.is_none()) {
-                self.end(id, Ending::from(violation));
+            if outbox.is_empty() || refused {
+                break;
             }
-            if let Some(errno) = failed {
-                // What is queued can never go.
-                outbox.reset(0);
-                self.end(id, Ending::Io(errno));
+            let mut parts: [&[u8]; MAX_PARTS] = [&[]; MAX_PARTS];
+            let filled = outbox.slices(&mut parts);
+            let parts = parts.get(..filled).unwrap_or_default();
+            let offered: usize = parts.iter().map(|p| p.len()).sum();
+            match conn.stream.send(parts) {
+                Sent::Bytes(n) => {
+                    self.remote.counters().bytes_sent.add(n as u64);
+                    outbox.advance(n);
+                    refused = n < offered;
+                }
+                Sent::Failed(errno) => return self.cannot_send(id, errno),
             }
-            let blocked = !outbox.is_empty();
-            outbox.set_blocked(blocked);
-            self.give_back(id, outbox);
-            self.watch(id, blocked);
         }
+        let blocked = !outbox.is_empty();
+        outbox.set_blocked(blocked);
+        if !blocked {
+            if let Some(mut outbox) = conn.outbox.take() {
+                outbox.reset(SPARE_BYTES);
+                self.give_back(outbox);
+            }
+        }
+        if let Some(violation) = violation {
+            self.end(id, Ending::from(violation));
+        }
+        self.watch(id, blocked);
+        self.flushed(id);
+    }
+
+    /// What is queued can never go.
+    fn cannot_send(&mut self, id: ConnId, errno: Errno) {
+        if let Some(mut outbox) = self.conns.get_mut(id).and_then(|conn| conn.outbox.take()) {
+            outbox.reset(SPARE_BYTES);
+            self.give_back(outbox);
+        }
+        self.end(id, Ending::Io(errno));
         self.flushed(id);
     }
 
@@ -351,13 +420,13 @@ impl Local {
             return;
         };
         let queued = conn.queued();
-        if conn.published != queued {
-            conn.published = queued;
+        if queued > 0 || conn.flags.has(Flags::PUBLISHED) {
+            conn.flags.set(Flags::PUBLISHED, queued > 0);
             self.remote.settle(id, 0, queued);
         }
-        if conn.flags.wants_room && queued <= half && conn.ending.is_none() {
-            conn.flags.wants_room = false;
-            note(&mut self.lists.writable, id);
+        if conn.flags.has(Flags::WANTS_ROOM) && queued <= half && !conn.has_ended() {
+            conn.flags.set(Flags::WANTS_ROOM, false);
+            note_last(&mut self.lists.writable, id);
         }
         if queued > 0 {
             return;
@@ -366,10 +435,10 @@ impl Local {
             Phase::Lingering { .. } => conn.stream.end(),
             // RFC 6455 section 7.1.1: the server ends the TCP connection first; the client waits
             // for it, until its close deadline.
-            Phase::Open(_) if conn.flags.last_words && client => {}
-            _ if conn.flags.last_words => self.end(id, Ending::Clean),
-            _ if conn.flags.draining => {
-                conn.flags.draining = false;
+            Phase::Open(_) if conn.flags.has(Flags::LAST_WORDS) && client => {}
+            _ if conn.flags.has(Flags::LAST_WORDS) => self.end(id, Ending::Clean),
+            _ if conn.flags.has(Flags::DRAINING) => {
+                conn.flags.set(Flags::DRAINING, false);
                 self.look_again(id);
             }
             _ => {}

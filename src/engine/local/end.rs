@@ -1,9 +1,9 @@
 //! Deadlines, and how connections go.
 
-use super::{note, Local, DRIVER_TIMERS, SPARE_BYTES};
-use crate::engine::conn::{Ending, Phase};
+use super::{Local, CONN_TIMERS, SPARE_BYTES};
+use crate::engine::conn::{Ending, Flags, Phase};
 use crate::net::conns::ConnId;
-use crate::net::sys::monotonic_ms;
+use crate::net::sys::coarse_ms;
 use crate::net::sys::poll::Interest;
 use crate::proto::connection::{Connection, Role, Timeout};
 
@@ -41,13 +41,13 @@ impl Local {
     /// Sets the timer to what the connection waits for.
     pub(super) fn rearm(&mut self, id: ConnId) {
         let at = self.conns.get(id).and_then(|conn| match &conn.phase {
-            _ if conn.ending.is_some() => None,
+            _ if conn.has_ended() => None,
             Phase::Upgrading(upgrading) => upgrading.as_ref().map(|u| u.until),
             Phase::Open(connection) => connection.deadline(&self.settings.limits),
             Phase::Lingering { until } => Some(*until),
         });
         let at = at.map(|at| coarse(at, self.now));
-        self.timers.set(DRIVER_TIMERS + id.slot(), at);
+        self.timers.set(CONN_TIMERS + id.slot(), at);
     }
 
     /// Decides the fate of a connection; the first word counts. It is told at the end of the turn.
@@ -55,17 +55,17 @@ impl Local {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        if conn.ending.is_some() && !matches!(conn.phase, Phase::Lingering { .. }) {
-            return;
-        }
         if matches!(conn.phase, Phase::Lingering { .. }) {
             // The application knows already: nothing is left to tell.
             return self.discard(id);
         }
-        conn.ending = Some(ending);
-        self.timers.set(DRIVER_TIMERS + id.slot(), None);
+        if conn.has_ended() {
+            return;
+        }
+        conn.flags.set(Flags::ENDED, true);
+        self.timers.set(CONN_TIMERS + id.slot(), None);
         self.remote.closing(id);
-        note(&mut self.lists.ended, id);
+        self.lists.ended.push((id, ending));
     }
 
     /// Ends a connection without waiting for the peer, with a Close frame if the kernel takes it.
@@ -75,14 +75,13 @@ impl Local {
         self.end(id, Ending::Abandoned);
     }
 
-    /// What the application is to be told of a connection whose fate is decided: whether it was
-    /// open, and why it ended.
-    pub fn verdict(&mut self, id: ConnId) -> Option<(bool, Ending)> {
+    /// A connection has ended like that: leaves its topics, and is counted. Tells whether it was
+    /// open.
+    pub fn verdict(&mut self, id: ConnId, ending: Ending) -> Option<bool> {
         let conn = self.conns.get_mut(id)?;
-        let ending = conn.ending?;
-        let opened = conn.flags.opened;
+        let opened = conn.flags.has(Flags::OPENED);
         // A refusal was counted when it was queued.
-        let answered = conn.flags.last_words;
+        let answered = conn.flags.has(Flags::LAST_WORDS);
         let topics = conn.extra.as_mut().map(|e| core::mem::take(&mut e.topics));
         for topic in topics.unwrap_or_default() {
             self.topics.remove(&topic, id);
@@ -100,18 +99,21 @@ impl Local {
             .counters()
             .timeouts
             .add(u64::from(ending.is_timeout()));
-        Some((opened, ending))
+        Some(opened)
     }
 
     /// Starts the closing handshake on every open connection and drops those not open yet.
     pub fn close_every(&mut self, code: u16) {
         // No turn is under way, and the last may have been long ago.
-        self.now = monotonic_ms();
+        self.now = coarse_ms();
         for slot in 0..self.conns.slots() {
             let Some(id) = self.conns.id_at(slot) else {
                 continue;
             };
-            let unopened = self.conns.get(id).is_some_and(|c| !c.flags.opened);
+            let unopened = self
+                .conns
+                .get(id)
+                .is_some_and(|c| !c.flags.has(Flags::OPENED));
             if unopened {
                 self.end(id, Ending::Abandoned);
             } else {
@@ -144,14 +146,14 @@ impl Local {
 
     /// The application has been told. Closes the stream, or lingers where the peer should still
     /// be able to read our last words.
-    pub fn dispose(&mut self, id: ConnId) {
+    pub fn dispose(&mut self, id: ConnId, ending: Ending) {
         self.remote.closed(id);
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        let linger = match conn.ending {
-            Some(Ending::Violation(_) | Ending::NoMemory) => conn.flags.opened,
-            Some(Ending::Clean) => !conn.flags.opened,
+        let linger = match ending {
+            Ending::Violation(_) | Ending::NoMemory => conn.flags.has(Flags::OPENED),
+            Ending::Clean => !conn.flags.has(Flags::OPENED),
             _ => false,
         };
         let until = self.now + u64::from(self.settings.limits.close_timeout);
@@ -160,9 +162,8 @@ impl Local {
         }
         conn.phase = Phase::Lingering { until };
         conn.extra = None;
-        conn.flags.paused = false;
-        conn.flags.draining = false;
-        let (fd, blocked) = (conn.stream.fd(), conn.flags.watching);
+        conn.flags.set(Flags::HELD, false);
+        let (fd, blocked) = (conn.stream.fd(), conn.flags.has(Flags::WATCHING));
         let Some(id) = self.conns.renew(id) else {
             return self.discard(id);
         };
@@ -174,19 +175,19 @@ impl Local {
         if self.remote.epoll().modify(fd, id.0, interest).is_err() {
             return self.discard(id);
         }
-        // The timer is set in spite of `ending`, which keeps everything else away.
+        // The timer is set in spite of its end, which keeps everything else away.
         let at = Some(coarse(until, self.now));
-        self.timers.set(DRIVER_TIMERS + id.slot(), at);
+        self.timers.set(CONN_TIMERS + id.slot(), at);
         self.flush(id);
     }
 
     /// Forgets a connection and closes its stream.
     pub fn discard(&mut self, id: ConnId) {
-        self.timers.set(DRIVER_TIMERS + id.slot(), None);
+        self.timers.set(CONN_TIMERS + id.slot(), None);
         if let Some(mut conn) = self.conns.remove(id) {
             if let Some(mut outbox) = conn.outbox.take() {
                 outbox.reset(SPARE_BYTES);
-                self.give_back(id, outbox);
+                self.give_back(outbox);
             }
         }
         self.remote.set_load(self.conns.count() as u32);

@@ -6,7 +6,7 @@ mod commands;
 mod depart;
 mod end;
 
-use super::conn::{Conn, Ending, Extra};
+use super::conn::{Conn, Ending, Extra, Flags};
 use super::remote::{Command, Remote};
 use super::topics::Topics;
 use super::Settings;
@@ -16,11 +16,12 @@ use crate::net::sys::memory::{try_box, try_zeroed};
 use crate::net::sys::poll::Interest;
 use crate::net::sys::socket::Addr;
 use crate::net::timers::Timers;
-use crate::proto::connection::Event;
+use crate::proto::connection::{Event, Pool};
 use crate::proto::http::HttpError;
 use crate::proto::outbox::Outbox;
 use crate::proto::OutOfMemory;
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_int;
@@ -31,6 +32,9 @@ pub struct Local {
     conns: Conns<Conn>,
     timers: Timers,
     pub random: Random,
+    pool: Pool,
+    /// When the pool was used last.
+    used: u64,
     /// Shared by all connections; out of here while a turn is under way.
     receive: Option<Box<[u8]>>,
     /// Empty outboxes that kept their memory, so that sending does not allocate.
@@ -50,11 +54,21 @@ struct Lists {
     /// Something is queued.
     dirty: Vec<ConnId>,
     /// There may be more to read.
-    ready: Vec<ConnId>,
-    /// The fate is decided, the application does not know yet.
-    ended: Vec<ConnId>,
+    ready: VecDeque<ConnId>,
+    /// The fate is decided, the application does not know yet. Has room for every connection.
+    ended: Vec<(ConnId, Ending)>,
     /// on_writable is due.
-    writable: Vec<ConnId>,
+    writable: VecDeque<ConnId>,
+}
+
+/// What a read came to.
+pub enum Incoming {
+    /// Nothing to work on.
+    Nothing,
+    /// That many bytes in the buffer.
+    Bytes(usize),
+    /// They went straight into a message, which led to this.
+    Event(Event),
 }
 
 /// What the bytes of a connection came to.
@@ -72,11 +86,17 @@ pub enum Step {
     Event(Event),
 }
 
-/// Timer keys below this belong to the driver, the others to slots.
-pub const DRIVER_TIMERS: u32 = 4;
+/// Timer keys below this belong to the driver, then comes one of our own; the others to slots.
+const DRIVER_TIMERS: u32 = 4;
+/// When spare memory is given back.
+const TRIM: u32 = DRIVER_TIMERS;
+const CONN_TIMERS: u32 = TRIM + 1;
 /// Outboxes kept for reuse, and how many bytes each may keep.
 const SPARES: usize = 16;
 const SPARE_BYTES: usize = 64 * 1024;
+/// Bytes of message buffers kept for reuse, and for how long after they were last used.
+const POOL_BYTES: usize = 16 << 20;
+const POOL_MS: u64 = 1000;
 
 impl Local {
     pub fn new(settings: Settings, remote: Arc<Remote>, index: u8) -> Local {
@@ -86,9 +106,11 @@ impl Local {
             conns: Conns::new(index, settings.slots),
             timers: Timers::new(),
             random: Random::new(),
+            pool: Pool::new(POOL_BYTES),
+            used: 0,
             receive: None,
-            spare: Vec::new(),
-            now: crate::net::sys::monotonic_ms(),
+            spare: spares(),
+            now: crate::net::sys::coarse_ms(),
             topics: Topics::default(),
             commands: Vec::new(),
             lists: Lists::default(),
@@ -136,16 +158,25 @@ impl Local {
         self.timers.next()
     }
 
-    /// The connections that may have more to read, each to be looked at once.
-    pub fn take_ready(&mut self) -> Vec<ConnId> {
-        core::mem::take(&mut self.lists.ready)
+    /// How many connections may have more to read; each is looked at once.
+    pub fn begin_ready(&mut self) -> usize {
+        self.lists.ready.len()
     }
 
-    pub fn take_writable(&mut self) -> Vec<ConnId> {
-        core::mem::take(&mut self.lists.writable)
+    pub fn next_ready(&mut self) -> Option<ConnId> {
+        self.lists.ready.pop_front()
     }
 
-    pub fn next_ended(&mut self) -> Option<ConnId> {
+    /// How many connections are owed on_writable.
+    pub fn begin_writable(&mut self) -> usize {
+        self.lists.writable.len()
+    }
+
+    pub fn next_writable(&mut self) -> Option<ConnId> {
+        self.lists.writable.pop_front()
+    }
+
+    pub fn next_ended(&mut self) -> Option<(ConnId, Ending)> {
         self.lists.ended.pop()
     }
 
@@ -157,20 +188,40 @@ impl Local {
     pub fn next_expired(&mut self) -> Option<Result<ConnId, u32>> {
         loop {
             let key = self.timers.expired(self.now)?;
-            if key < DRIVER_TIMERS {
-                return Some(Err(key));
-            }
-            if let Some(id) = self.conns.id_at(key - DRIVER_TIMERS) {
-                return Some(Ok(id));
+            match key.checked_sub(CONN_TIMERS) {
+                Some(slot) => {
+                    if let Some(id) = self.conns.id_at(slot) {
+                        return Some(Ok(id));
+                    }
+                }
+                None if key == TRIM => self.trim(),
+                None => return Some(Err(key)),
             }
         }
     }
 
     /// Sets or removes a timer of the driver.
     pub fn set_timer(&mut self, key: u32, at: Option<u64>) -> Result<(), OutOfMemory> {
-        self.timers.reserve(DRIVER_TIMERS as usize)?;
+        self.timers.reserve(CONN_TIMERS as usize)?;
         self.timers.set(key, at);
         Ok(())
+    }
+
+    /// Spare memory is in use: it is not given back before a while.
+    fn trim_later(&mut self) {
+        self.used = self.now;
+        if !self.timers.is_set(TRIM) {
+            self.timers.set(TRIM, Some(self.now + POOL_MS));
+        }
+    }
+
+    /// Gives spare memory back, unless it was used a moment ago.
+    fn trim(&mut self) {
+        if self.now < self.used + POOL_MS {
+            self.timers.set(TRIM, Some(self.used + POOL_MS));
+        } else {
+            self.pool.trim();
+        }
     }
 
     pub fn nth(&self, slot: u32) -> Option<Option<ConnId>> {
@@ -180,7 +231,7 @@ impl Local {
     pub fn buffered(&self, id: ConnId) -> Option<usize> {
         self.conns
             .get(id)
-            .filter(|c| c.flags.opened)
+            .filter(|c| c.flags.has(Flags::OPENED))
             .map(Conn::queued)
     }
 
@@ -191,15 +242,25 @@ impl Local {
 
     /// To be flushed before the turn ends.
     fn touch(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id).filter(|c| !c.flags.dirty) {
-            conn.flags.dirty = note(&mut self.lists.dirty, id);
+        if let Some(conn) = self
+            .conns
+            .get_mut(id)
+            .filter(|c| !c.flags.has(Flags::DIRTY))
+        {
+            conn.flags
+                .set(Flags::DIRTY, note(&mut self.lists.dirty, id));
         }
     }
 
     /// To be read again in a later turn, behind the others.
     fn look_again(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id).filter(|c| !c.flags.ready) {
-            conn.flags.ready = note(&mut self.lists.ready, id);
+        if let Some(conn) = self
+            .conns
+            .get_mut(id)
+            .filter(|c| !c.flags.has(Flags::READY))
+        {
+            let noted = note_last(&mut self.lists.ready, id);
+            conn.flags.set(Flags::READY, noted);
         }
     }
 
@@ -208,11 +269,11 @@ impl Local {
         let Some(conn) = self
             .conns
             .get_mut(id)
-            .filter(|c| c.flags.watching != wanted)
+            .filter(|c| c.flags.has(Flags::WATCHING) != wanted)
         else {
             return;
         };
-        conn.flags.watching = wanted;
+        conn.flags.set(Flags::WATCHING, wanted);
         let interest = if wanted {
             Interest::EdgeBoth
         } else {
@@ -222,6 +283,14 @@ impl Local {
             self.end(id, Ending::Io(errno));
         }
     }
+}
+
+/// A list with room for all spares; without memory there are none.
+#[allow(clippy::vec_box)]
+fn spares() -> Vec<Box<Outbox>> {
+    let mut list = Vec::new();
+    let _ = list.try_reserve_exact(SPARES);
+    list
 }
 
 #[allow(clippy::vec_box)]
@@ -240,6 +309,14 @@ fn note(list: &mut Vec<ConnId>, id: ConnId) -> bool {
     let room = list.try_reserve(1).is_ok();
     if room {
         list.push(id);
+    }
+    room
+}
+
+fn note_last(list: &mut VecDeque<ConnId>, id: ConnId) -> bool {
+    let room = list.try_reserve(1).is_ok();
+    if room {
+        list.push_back(id);
     }
     room
 }

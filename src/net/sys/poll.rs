@@ -2,6 +2,7 @@
 
 use super::{check, Errno, Fd};
 use core::ffi::c_int;
+use core::mem::MaybeUninit;
 
 /// Readiness that epoll reports.
 #[derive(Clone, Copy)]
@@ -11,8 +12,6 @@ pub struct Ready {
 }
 
 impl Ready {
-    pub const NONE: Ready = Ready { token: 0, flags: 0 };
-
     pub fn readable(self) -> bool {
         self.flags & (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32
             != 0
@@ -83,25 +82,53 @@ impl Epoll {
         check(unsafe { libc::epoll_ctl(self.raw(), op, fd, &mut event) }).map(|_| ())
     }
 
-    /// Waits up to `timeout` ms (-1: for ever) and fills `into`; 0 also after a signal.
-    pub fn wait(&self, into: &mut [Ready], timeout: c_int) -> Result<usize, Errno> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
-        let room = into.len().min(BATCH) as c_int;
-        // SAFETY: events has room for `room` entries.
-        let n = unsafe { libc::epoll_wait(self.raw(), events.as_mut_ptr(), room, timeout) };
+    /// Waits up to `timeout` ms (-1: for ever) and fills `into`; with nothing also after a signal.
+    pub fn wait(&self, into: &mut Events, timeout: c_int) -> Result<(), Errno> {
+        into.count = 0;
+        let place = into.raw.as_mut_ptr().cast();
+        // SAFETY: there is room for BATCH entries.
+        let n = unsafe { libc::epoll_wait(self.raw(), place, BATCH as c_int, timeout) };
         match check(n) {
-            Err(Errno(libc::EINTR)) => Ok(0),
+            Err(Errno(libc::EINTR)) => Ok(()),
             Err(errno) => Err(errno),
             Ok(n) => {
-                for (to, from) in into.iter_mut().zip(events.iter()).take(n as usize) {
-                    *to = Ready {
-                        token: from.u64,
-                        flags: from.events,
-                    };
-                }
-                Ok(n as usize)
+                into.count = (n as usize).min(BATCH);
+                Ok(())
             }
         }
+    }
+}
+
+/// What one wait brought.
+pub struct Events {
+    raw: [MaybeUninit<libc::epoll_event>; BATCH],
+    /// So many have been written by the kernel.
+    count: usize,
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        Events::new()
+    }
+}
+
+impl Events {
+    pub fn new() -> Events {
+        Events {
+            raw: [const { MaybeUninit::uninit() }; BATCH],
+            count: 0,
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Ready> + '_ {
+        self.raw.iter().take(self.count).map(|event| {
+            // SAFETY: the kernel has written the first `count`.
+            let event = unsafe { event.assume_init_ref() };
+            Ready {
+                token: event.u64,
+                flags: event.events,
+            }
+        })
     }
 }
 

@@ -187,16 +187,27 @@ pub fn local_addr(fd: &Fd) -> Result<Addr, Errno> {
 
 /// Up to `into.len()` bytes; 0 is the end of the stream.
 pub fn recv(fd: &Fd, into: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: into is writable for its length.
+    unsafe { recv_at(fd, into.as_mut_ptr(), into.len()) }
+}
+
+/// Up to `most` bytes, appended as far as the capacity reaches; 0 is the end of the stream.
+pub fn recv_onto(fd: &Fd, onto: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
+    let room = onto.spare_capacity_mut();
+    let most = most.min(room.len());
+    // SAFETY: the spare capacity is writable; the kernel has written the bytes that become part of
+    // the vector.
+    unsafe {
+        let n = recv_at(fd, room.as_mut_ptr().cast(), most)?;
+        onto.set_len(onto.len() + n);
+        Ok(n)
+    }
+}
+
+unsafe fn recv_at(fd: &Fd, at: *mut u8, len: usize) -> Result<usize, Errno> {
     loop {
-        // SAFETY: into is writable for its length.
-        let n = unsafe {
-            libc::recv(
-                fd.raw(),
-                into.as_mut_ptr().cast(),
-                into.len(),
-                libc::MSG_DONTWAIT,
-            )
-        };
+        // SAFETY: writable for that length, as the caller promises.
+        let n = unsafe { libc::recv(fd.raw(), at.cast(), len, libc::MSG_DONTWAIT) };
         match n {
             n if n >= 0 => return Ok(n as usize),
             _ if Errno::last().0 == libc::EINTR => {}

@@ -182,14 +182,24 @@ impl<T> ThreadCell<T> {
     }
 
     /// Opens the cell for its owner.
+    #[inline]
     pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+        if !self.is_mine() {
+            return None;
+        }
+        self.open(body)
+    }
+
+    /// Opens the cell; the calling thread is the owner.
+    #[inline]
+    fn open<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
         struct Free<'a>(&'a Cell<bool>);
         impl Drop for Free<'_> {
             fn drop(&mut self) {
                 self.0.set(false);
             }
         }
-        if !self.is_mine() || self.busy.replace(true) {
+        if self.busy.replace(true) {
             return None;
         }
         let _free = Free(&self.busy);
@@ -201,6 +211,15 @@ impl<T> ThreadCell<T> {
 pub struct Claim<'a, T> {
     cell: &'a ThreadCell<T>,
     not_send: PhantomData<*const ()>,
+}
+
+impl<T> Claim<'_, T> {
+    /// Opens the cell. None: it is open already.
+    #[inline]
+    pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+        // A claim cannot leave its thread, so there is nothing to ask.
+        self.cell.open(body)
+    }
 }
 
 impl<T> Drop for Claim<'_, T> {

@@ -8,18 +8,100 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::{
-    close, Closing, Connection, Event, Io, Kind, Opcode, Payload, Reading, Rest, Role, Violation,
+    close, Closing, Connection, Event, Io, Kind, Opcode, Payload, Pool, Reading, Rest, Role,
+    Violation,
 };
 use crate::proto::frame::{Header, Start, MAX_CONTROL, MAX_HEAD};
-use crate::proto::mask;
+use crate::proto::mask::{self, Unmasked};
+use crate::proto::utf8;
 use crate::proto::OutOfMemory;
+
+/// From that many bytes of a payload on it pays to read what is still to come of it straight into
+/// the message's buffer.
+const PLACED: u64 = 16 * 1024;
+
+/// Most bytes read at once into a message's buffer: they are unmasked while they are in the cache.
+const PLACE: usize = 256 * 1024;
 
 impl Connection {
     /// Consumes `input[*at..]` until there is an event to tell. None: all input is used up.
     ///
     /// Payloads are unmasked in place. After a violation or the peer's Close all that follows is
     /// discarded.
+    #[inline]
     pub fn receive(&mut self, input: &mut [u8], at: &mut usize, io: &mut Io<'_>) -> Option<Event> {
+        match self.whole_message(input, at, io) {
+            None => self.receive_any(input, at, io),
+            event => event,
+        }
+    }
+
+    /// The way of nearly every message: in one frame that lies whole in the input, short, and
+    /// nothing is under way. None, with nothing changed: it is not like that, or not valid.
+    #[inline]
+    fn whole_message(&mut self, input: &mut [u8], at: &mut usize, io: &Io<'_>) -> Option<Event> {
+        let ready = self.reading == Reading::Between
+            && self.receiving.is_none()
+            && self.closing == Closing::Open;
+        let bytes = input.get_mut(*at..)?;
+        let [first, second, rest @ ..] = bytes else {
+            return None;
+        };
+        let kind = match *first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return None,
+        };
+        let (masked, long) = match self.role {
+            Role::Server => (true, *second == 0x80 | 126),
+            Role::Client => (false, *second == 126),
+        };
+        let (len, rest, head) = if long {
+            let (field, rest) = rest.split_first_chunk_mut()?;
+            (usize::from(u16::from_be_bytes(*field)), rest, 4)
+        } else {
+            let len = match self.role {
+                Role::Server => second.wrapping_sub(0x80),
+                Role::Client => *second,
+            };
+            (usize::from(len), rest, 2)
+        };
+        // Lengths in the wrong form, and all that `second` may be otherwise, are left to the long
+        // way.
+        if !ready || (long && len < 126) || (!long && len > 125) {
+            return None;
+        }
+        if len as u64 > io.limits.max_message || io.limits.pieces {
+            return None;
+        }
+        let (valid, start) = if masked {
+            let (key, rest) = rest.split_first_chunk_mut()?;
+            let payload = rest.get_mut(..len)?;
+            let key = *key;
+            let Unmasked { ascii, .. } = mask::apply(payload, key);
+            let valid = ascii || kind == Kind::Binary || utf8::is_valid(payload);
+            if !valid {
+                // As it was, for the long way to refuse.
+                mask::apply(payload, key);
+            }
+            (valid, head + 4)
+        } else {
+            let payload = rest.get(..len)?;
+            (kind == Kind::Binary || utf8::is_valid(payload), head)
+        };
+        if !valid {
+            return None;
+        }
+        let start = *at + start;
+        *at = start + len;
+        Some(Event::Message {
+            kind,
+            payload: Payload::Input(start..start + len),
+        })
+    }
+
+    #[inline(never)]
+    fn receive_any(&mut self, input: &mut [u8], at: &mut usize, io: &mut Io<'_>) -> Option<Event> {
         *at = (*at).min(input.len());
         let event = match self.next_event(input, at, io) {
             Ok(event) => event,
@@ -37,6 +119,59 @@ impl Connection {
         event
     }
 
+    /// Where the transport may put the next bytes by itself, instead of having them looked at by
+    /// `receive`: behind the message so far, at most that many. Only in the middle of a large
+    /// payload. `placed` follows, with how many bytes came.
+    pub fn place(&mut self, pool: &mut Pool, pieces: bool) -> Option<(&mut Vec<u8>, usize)> {
+        if self.reading != Reading::Payload || pieces || self.closing != Closing::Open {
+            return None;
+        }
+        let rare = self.rare_if_any_mut()?;
+        let rest = rare.rest;
+        if rest.len < PLACED || rest.opcode.is_control() {
+            return None;
+        }
+        let more = usize::try_from(rest.len).map_or(PLACE, |len| len.min(PLACE));
+        // Without memory `receive` finds out, and says so.
+        make_room(&mut rare.message, more.min(PLACED as usize), rest, pool).ok()?;
+        let room = rare.message.capacity() - rare.message.len() - 1;
+        Some((&mut rare.message, more.min(room)))
+    }
+
+    /// The transport has put `n` bytes where `place` said.
+    pub fn placed(&mut self, n: usize, io: &mut Io<'_>) -> Option<Event> {
+        let kind = self.receiving?;
+        let rare = self.rare_if_any_mut()?;
+        let start = rare.message.len().checked_sub(n)?;
+        let stretch = rare.message.get_mut(start..)?;
+        let mut ascii = false;
+        if let Some(key) = rare.rest.mask {
+            let unmasked = mask::apply(stretch, key);
+            rare.rest.mask = Some(unmasked.next);
+            ascii = unmasked.ascii;
+        }
+        rare.rest.len = rare.rest.len.saturating_sub(n as u64);
+        rare.offset += n as u64;
+        let rest = rare.rest;
+        let last = rest.fin && rest.len == 0;
+        let utf8 = &mut rare.utf8_in;
+        let valid = kind == Kind::Binary || utf8.take(stretch, ascii) && (!last || utf8.finish());
+        if !valid {
+            self.fail(Violation::Utf8, io);
+            return Some(Event::Failed(Violation::Utf8));
+        }
+        if rest.len > 0 {
+            return None;
+        }
+        self.reading = Reading::Between;
+        if !last {
+            return None;
+        }
+        self.receiving = None;
+        let payload = self.gathered(io.pool);
+        Some(Event::Message { kind, payload })
+    }
+
     fn next_event(
         &mut self,
         input: &mut [u8],
@@ -45,17 +180,18 @@ impl Connection {
     ) -> Result<Option<Event>, Violation> {
         loop {
             let rest = match self.reading {
-                Reading::Payload(rest) => rest,
-                Reading::Head { .. } => match self.head(input, at)? {
+                Reading::Payload => match self.rare_if_any() {
+                    Some(rare) => rare.rest,
+                    None => return Ok(None),
+                },
+                Reading::Between | Reading::Head => match self.head(input, at, io.pool)? {
                     Some(header) => self.begin(&header, io)?,
                     None => return Ok(None),
                 },
-                Reading::Closed { .. } | Reading::Failed { .. } | Reading::Lost(_) => {
-                    return Ok(None)
-                }
+                Reading::Closed | Reading::Failed(_) | Reading::Lost => return Ok(None),
             };
             if *at == input.len() && rest.len > 0 {
-                self.reading = Reading::Payload(rest);
+                self.go_on_with(rest, io.pool)?;
                 return Ok(None);
             }
             if let Some(event) = self.payload(rest, input, at, io)? {
@@ -64,18 +200,31 @@ impl Connection {
         }
     }
 
+    /// The next bytes belong to a payload of which `rest` is to come.
+    fn go_on_with(&mut self, rest: Rest, pool: &mut Pool) -> Result<(), Violation> {
+        self.rare(pool)?.rest = rest;
+        self.reading = Reading::Payload;
+        Ok(())
+    }
+
     /// The next frame head. None: the input ended before it did; what there is of it is kept.
-    fn head(&mut self, input: &[u8], at: &mut usize) -> Result<Option<Header>, Violation> {
-        let Reading::Head { len, bytes } = self.reading else {
-            return Ok(None);
-        };
+    fn head(
+        &mut self,
+        input: &[u8],
+        at: &mut usize,
+        pool: &mut Pool,
+    ) -> Result<Option<Header>, Violation> {
         let fresh = input.get(*at..).unwrap_or_default();
-        let kept = usize::from(len);
+        if fresh.is_empty() {
+            return Ok(None);
+        }
         let mut joined = [0; MAX_HEAD];
+        let so_far = self.head_so_far();
+        let kept = so_far.len();
         let head = if kept == 0 {
             fresh
         } else {
-            for (place, byte) in joined.iter_mut().zip(bytes.iter().take(kept).chain(fresh)) {
+            for (place, byte) in joined.iter_mut().zip(so_far.iter().chain(fresh)) {
                 *place = *byte;
             }
             let have = (kept + fresh.len()).min(MAX_HEAD);
@@ -91,13 +240,8 @@ impl Connection {
             let start = Start::parse(*first, *second)?;
             self.admit(start.rsv, start.masked, start.opcode)?;
         }
-        let mut bytes = [0; 13];
-        for (place, byte) in bytes.iter_mut().zip(head) {
-            *place = *byte;
-        }
-        // An incomplete head has 13 bytes at most.
-        let len = head.len().min(bytes.len()) as u8;
-        self.reading = Reading::Head { len, bytes };
+        self.rare(pool)?.head.set(head);
+        self.reading = Reading::Head;
         *at = input.len();
         Ok(None)
     }
@@ -107,33 +251,29 @@ impl Connection {
         // 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
         // values." An extension that takes a bit of `rsv` allows it here.
         if rsv != 0 {
-            return Err(Violation::protocol("reserved bit set"));
+            return Err(Violation::ReservedBit);
         }
         match self.role {
             // 5.1: "The server MUST close the connection upon receiving a frame that is not
             // masked."
-            Role::Server if !masked => return Err(Violation::protocol("unmasked frame")),
+            Role::Server if !masked => return Err(Violation::UnmaskedFrame),
             // 5.1: "A client MUST close a connection if it detects a masked frame."
-            Role::Client if masked => return Err(Violation::protocol("masked frame")),
+            Role::Client if masked => return Err(Violation::MaskedFrame),
             Role::Server | Role::Client => {}
         }
         // 5.4: a fragmented message is one frame "with the FIN bit clear and an opcode other than
         // 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0"; its
         // fragments "MUST NOT be interleaved between the fragments of another message".
         match (opcode, self.receiving) {
-            (Opcode::Continuation, None) => {
-                Err(Violation::protocol("continuation without a message"))
-            }
-            (Opcode::Text | Opcode::Binary, Some(_)) => {
-                Err(Violation::protocol("message within a fragmented message"))
-            }
+            (Opcode::Continuation, None) => Err(Violation::StrayContinuation),
+            (Opcode::Text | Opcode::Binary, Some(_)) => Err(Violation::UnfinishedMessage),
             _ => Ok(()),
         }
     }
 
     /// Begins a frame whose head is whole and admitted.
-    fn begin(&mut self, header: &Header, io: &Io<'_>) -> Result<Rest, Violation> {
-        self.reading = Reading::NEW_HEAD;
+    fn begin(&mut self, header: &Header, io: &mut Io<'_>) -> Result<Rest, Violation> {
+        self.reading = Reading::Between;
         let kind = match header.opcode {
             Opcode::Text => Some(Kind::Text),
             Opcode::Binary => Some(Kind::Binary),
@@ -141,15 +281,14 @@ impl Connection {
         };
         if kind.is_some() {
             self.receiving = kind;
-            self.offset = 0;
         }
         // After our own Close the message is not delivered, so its size does not matter.
         if !header.opcode.is_control() && self.closing == Closing::Open {
             // 10.4: those with limits "regarding the frame size or total message size after
             // reassembly from multiple frames MUST protect themselves". 7.4.1: 1009 is for "a message that is too big for it to process".
-            match self.offset.checked_add(header.len) {
+            match self.offset().checked_add(header.len) {
                 Some(total) if total <= io.limits.max_message => {}
-                _ => return Err(Violation::TOO_BIG),
+                _ => return Err(Violation::TooBig),
             }
         }
         Ok(Rest {
@@ -158,6 +297,11 @@ impl Connection {
             opcode: header.opcode,
             fin: header.fin,
         })
+    }
+
+    /// Bytes of the unfinished incoming message so far.
+    fn offset(&self) -> u64 {
+        self.rare_if_any().map_or(0, |rare| rare.offset)
     }
 
     /// Takes what the input holds of a payload.
@@ -175,19 +319,26 @@ impl Connection {
         rest.len -= taken as u64;
 
         let stretch = input.get_mut(range.clone()).unwrap_or_default();
+        let mut ascii = false;
         if let Some(key) = rest.mask {
-            rest.mask = Some(mask::apply(stretch, key));
+            let unmasked = mask::apply(stretch, key);
+            rest.mask = Some(unmasked.next);
+            ascii = unmasked.ascii;
         }
-        self.reading = if rest.len == 0 {
-            Reading::NEW_HEAD
+        if rest.len == 0 {
+            self.reading = Reading::Between;
         } else {
-            Reading::Payload(rest)
-        };
-        if rest.opcode.is_control() {
+            self.go_on_with(rest, io.pool)?;
+        }
+        let event = if rest.opcode.is_control() {
             self.control_stretch(rest, range, input, io)
         } else {
-            self.data_stretch(rest, range, stretch, io)
+            self.data_stretch(rest, range, stretch, ascii, io)
+        };
+        if rest.len == 0 {
+            self.tidy(io.pool);
         }
+        event
     }
 
     /// A stretch of a data frame, unmasked. `rest` is what is still to come.
@@ -196,7 +347,8 @@ impl Connection {
         rest: Rest,
         range: Range<usize>,
         stretch: &[u8],
-        io: &Io<'_>,
+        ascii: bool,
+        io: &mut Io<'_>,
     ) -> Result<Option<Event>, Violation> {
         let Some(kind) = self.receiving else {
             return Ok(None);
@@ -210,13 +362,28 @@ impl Connection {
         if self.closing != Closing::Open {
             return Ok(None);
         }
-        // 8.1: a byte stream that is not valid UTF-8 "MUST _Fail the WebSocket Connection_".
-        if kind == Kind::Text && !(self.utf8_in.push(stretch) && (!last || self.utf8_in.finish())) {
-            return Err(Violation::BAD_UTF8);
+        let offset = self.offset();
+        if offset == 0 && (last || stretch.is_empty()) {
+            // 8.1: a byte stream that is not valid UTF-8 "MUST _Fail the WebSocket Connection_".
+            if kind == Kind::Text && !ascii && !utf8::is_valid(stretch) {
+                return Err(Violation::Utf8);
+            }
+        } else {
+            let rare = self.rare(io.pool)?;
+            // As above.
+            let utf8 = &mut rare.utf8_in;
+            let valid =
+                kind == Kind::Binary || utf8.take(stretch, ascii) && (!last || utf8.finish());
+            if !valid {
+                return Err(Violation::Utf8);
+            }
+            // Within max_message, as `begin` has checked for the whole frame.
+            rare.offset = if last {
+                0
+            } else {
+                offset + stretch.len() as u64
+            };
         }
-        let offset = self.offset;
-        // Within max_message, as `begin` has checked for the whole frame.
-        self.offset += stretch.len() as u64;
         if io.limits.pieces {
             return Ok((last || !stretch.is_empty()).then_some(Event::Piece {
                 kind,
@@ -228,49 +395,34 @@ impl Connection {
         let payload = if last && offset == 0 {
             Payload::Input(range)
         } else {
-            self.gather(stretch, rest)
-                .map_err(|OutOfMemory| Violation::NO_MEMORY)?;
+            self.gather(stretch, rest, io.pool)?;
             if !last {
                 return Ok(None);
             }
-            self.gathered()
+            self.gathered(io.pool)
         };
         Ok(Some(Event::Message { kind, payload }))
     }
 
     /// Adds to the message in parts. Its buffer has always room for a NUL at the end.
-    fn gather(&mut self, stretch: &[u8], rest: Rest) -> Result<(), OutOfMemory> {
+    fn gather(&mut self, stretch: &[u8], rest: Rest, pool: &mut Pool) -> Result<(), OutOfMemory> {
         if stretch.is_empty() {
             return Ok(());
         }
-        let message = &mut self.rare()?.message;
-        let len = message
-            .len()
-            .checked_add(stretch.len() + 1)
-            .ok_or(OutOfMemory)?;
-        if message.capacity() < len {
-            // Doubled, so that many small parts cost little; but not beyond the end of the message
-            // where that is known.
-            let mut capacity = message.capacity().saturating_mul(2);
-            if rest.fin {
-                let end = usize::try_from(rest.len).map_or(usize::MAX, |n| n.saturating_add(len));
-                capacity = capacity.min(end);
-            }
-            message
-                .try_reserve_exact(capacity.max(len) - message.len())
-                .map_err(|_| OutOfMemory)?;
-        }
+        let message = &mut self.rare(pool)?.message;
+        make_room(message, stretch.len(), rest, pool)?;
         message.extend_from_slice(stretch);
         Ok(())
     }
 
     /// The gathered message, handed over with its NUL.
-    fn gathered(&mut self) -> Payload {
-        let mut message = self
-            .rare_if_any_mut()
-            .map(|rare| core::mem::take(&mut rare.message))
-            .unwrap_or_default();
-        self.tidy();
+    fn gathered(&mut self, pool: &mut Pool) -> Payload {
+        let mut message = Vec::new();
+        if let Some(rare) = self.rare_if_any_mut() {
+            rare.offset = 0;
+            message = core::mem::take(&mut rare.message);
+        }
+        self.tidy(pool);
         message.push(0);
         Payload::Gathered(message)
     }
@@ -286,8 +438,7 @@ impl Connection {
         if rest.opcode != Opcode::Close && self.closing != Closing::Open {
             // Its first half may have come before our Close.
             if let Some(rare) = self.rare_if_any_mut() {
-                rare.control = Vec::new();
-                self.tidy();
+                rare.control.clear();
             }
             return Ok(None);
         }
@@ -298,16 +449,12 @@ impl Connection {
         let payload = if rest.len == 0 && !begun {
             Payload::Input(range)
         } else {
-            let control = self
-                .gather_control(stretch)
-                .map_err(|OutOfMemory| Violation::NO_MEMORY)?;
+            let control = self.gather_control(stretch, io.pool)?;
             if rest.len > 0 {
                 return Ok(None);
             }
             control.push(0);
-            let control = core::mem::take(control);
-            self.tidy();
-            Payload::Gathered(control)
+            Payload::Gathered(core::mem::take(control))
         };
         match rest.opcode {
             Opcode::Close => {
@@ -323,8 +470,12 @@ impl Connection {
     }
 
     /// Adds to the control payload in parts, which has always room for a NUL at the end.
-    fn gather_control(&mut self, stretch: &[u8]) -> Result<&mut Vec<u8>, OutOfMemory> {
-        let control = &mut self.rare()?.control;
+    fn gather_control(
+        &mut self,
+        stretch: &[u8],
+        pool: &mut Pool,
+    ) -> Result<&mut Vec<u8>, OutOfMemory> {
+        let control = &mut self.rare(pool)?.control;
         if control.capacity() <= MAX_CONTROL {
             control
                 .try_reserve_exact(MAX_CONTROL + 1 - control.len())
@@ -351,17 +502,47 @@ impl Connection {
         };
         // 7.1.5: "If this Close control frame contains no status code, _The WebSocket Connection
         // Close Code_ is considered to be 1005."
-        self.stop_reading(Reading::Closed {
-            code: code.unwrap_or(close::NO_CODE),
-        });
+        self.code = code.unwrap_or(close::NO_CODE);
+        self.stop_reading(Reading::Closed);
         // Without memory the reason is left out: the connection has closed all the same.
         let mut kept = String::new();
         if !reason.is_empty() && kept.try_reserve_exact(reason.len()).is_ok() {
             kept.push_str(reason);
-            if let Ok(rare) = self.rare() {
+            if let Ok(rare) = self.rare(io.pool) {
                 rare.reason = kept;
             }
         }
         Ok(())
     }
+}
+
+/// Makes room in the buffer of a message in parts for `more` bytes and a NUL; `rest` is what follows
+/// them in the frame.
+fn make_room(
+    message: &mut Vec<u8>,
+    more: usize,
+    rest: Rest,
+    pool: &mut Pool,
+) -> Result<(), OutOfMemory> {
+    if message.capacity() == 0 {
+        *message = pool.take_message();
+    }
+    let len = message
+        .len()
+        .checked_add(more)
+        .and_then(|n| n.checked_add(1));
+    let len = len.ok_or(OutOfMemory)?;
+    if message.capacity() >= len {
+        return Ok(());
+    }
+    // Doubled, so that many small parts cost little; but not beyond the end of the message where
+    // that is known.
+    let mut capacity = message.capacity().saturating_mul(2);
+    if rest.fin {
+        let end = usize::try_from(rest.len).map_or(usize::MAX, |n| n.saturating_add(len));
+        capacity = capacity.min(end);
+    }
+    message
+        .try_reserve_exact(capacity.max(len) - message.len())
+        .map_err(|_| OutOfMemory)
 }

@@ -2,12 +2,10 @@
 //!
 //! Each call puts a whole frame into the outbox or nothing.
 
-use alloc::vec::Vec;
-
 use super::{
-    close, Closing, Connection, Io, Kind, Opcode, Ping, Reading, Role, SendError, Violation,
+    close, Closing, Connection, Io, Kind, Opcode, Ping, Pool, Reading, Role, SendError, Violation,
 };
-use crate::proto::frame::{Head, Header, MAX_CONTROL};
+use crate::proto::frame::{Head, Header, MAX_CONTROL, MAX_HEAD};
 use crate::proto::mask;
 use crate::proto::utf8::{is_valid, Utf8};
 use crate::proto::OutOfMemory;
@@ -28,6 +26,7 @@ impl Connection {
     }
 
     /// Sends a message in one frame.
+    #[inline]
     pub fn send(&mut self, kind: Kind, data: &[u8], io: &mut Io<'_>) -> Result<(), SendError> {
         self.check_message(kind, data)?;
         self.queue(true, kind.opcode(), data, io)
@@ -58,15 +57,24 @@ impl Connection {
         }
         let (opcode, mut utf8) = match self.sending {
             None => (kind.opcode(), Utf8::new()),
-            Some(begun) if begun == kind => (Opcode::Continuation, self.utf8_out),
+            Some(begun) if begun == kind => {
+                let carried = self.rare_if_any().map(|rare| rare.utf8_out);
+                (Opcode::Continuation, carried.unwrap_or_default())
+            }
             Some(_) => return Err(SendError::Fragmented),
         };
         if kind == Kind::Text && !(utf8.push(data) && (!fin || utf8.finish())) {
             return Err(SendError::Utf8);
         }
+        if !fin {
+            self.rare(io.pool).map_err(|_| SendError::NoMemory)?;
+        }
         self.queue(fin, opcode, data, io)?;
-        self.utf8_out = utf8;
+        if let Some(rare) = self.rare_if_any_mut() {
+            rare.utf8_out = utf8;
+        }
         self.sending = if fin { None } else { Some(kind) };
+        self.tidy(io.pool);
         Ok(())
     }
 
@@ -104,10 +112,10 @@ impl Connection {
         // The unfinished message will not be delivered, the Pong not be sent; but half a Close may
         // have come.
         if let Some(rare) = self.rare_if_any_mut() {
-            rare.message = Vec::new();
+            io.pool.give_message(core::mem::take(&mut rare.message));
             rare.pong = None;
         }
-        self.tidy();
+        self.tidy(io.pool);
         Ok(())
     }
 
@@ -120,17 +128,14 @@ impl Connection {
         if self.closing == Closing::Open {
             self.since = io.now;
             // Where the Close cannot be queued, the end of the transport has to do.
-            let code = violation.code;
-            if close::is_sendable(code)
-                && self
-                    .send_close(Some(code), close::fitting(violation.why), io)
-                    .is_ok()
+            if self
+                .send_close(Some(violation.code()), violation.why(), io)
+                .is_ok()
             {
                 self.closing = Closing::Sent;
             }
         }
-        let Violation { code, why } = violation;
-        self.stop_reading(Reading::Failed { code, why });
+        self.stop_reading(Reading::Failed(violation));
     }
 
     /// The outbox has become empty: what was held back follows. Without memory for it the
@@ -141,7 +146,7 @@ impl Connection {
         }
         let pong = self.rare_if_any_mut().and_then(|rare| rare.pong.take());
         if let Some(pong) = pong {
-            self.tidy();
+            self.tidy(io.pool);
             if let Err(error) = self.queue(true, Opcode::Pong, &pong, io) {
                 self.fail(violation(error), io);
                 return;
@@ -157,21 +162,18 @@ impl Connection {
         // the most recently processed Ping frame." So a flood of Pings to a peer that does not read
         // costs the memory of one.
         if io.out.is_blocked() {
-            return self
-                .hold_pong(data)
-                .map_err(|OutOfMemory| Violation::NO_MEMORY);
+            return Ok(self.hold_pong(data, io.pool)?);
         }
         if let Some(rare) = self.rare_if_any_mut() {
             rare.pong = None;
-            self.tidy();
         }
         // 5.5.3: "A Pong frame sent in response to a Ping frame must have identical "Application
         // data" as found in the message body of the Ping frame being replied to."
         self.queue(true, Opcode::Pong, data, io).map_err(violation)
     }
 
-    fn hold_pong(&mut self, data: &[u8]) -> Result<(), OutOfMemory> {
-        let pong = self.rare()?.pong.get_or_insert_default();
+    fn hold_pong(&mut self, data: &[u8], pool: &mut Pool) -> Result<(), OutOfMemory> {
+        let pong = self.rare(pool)?.pong.get_or_insert_default();
         pong.clear();
         if pong.capacity() < data.len() {
             pong.try_reserve_exact(MAX_CONTROL)
@@ -228,6 +230,7 @@ impl Connection {
     }
 
     /// Puts a frame into the outbox.
+    #[inline]
     pub(super) fn queue(
         &self,
         fin: bool,
@@ -238,16 +241,20 @@ impl Connection {
         let queued = match self.role {
             Role::Server => {
                 let head = header(fin, opcode, data, None).encode();
-                io.out.push(&[&head, data])
+                let len = data.len().checked_add(MAX_HEAD);
+                io.out.push_with(len.ok_or(SendError::NoMemory)?, |out| {
+                    head.append_to(out);
+                    out.extend_from_slice(data);
+                })
             }
             Role::Client => {
                 // 5.3: "The masking key is a 32-bit value chosen at random by the client. [...] the
                 // client MUST pick a fresh masking key from the set of allowed 32-bit values."
                 let key = io.masks.mask().ok_or(SendError::NoRandomness)?;
                 let head = header(fin, opcode, data, Some(key)).encode();
-                let len = data.len().checked_add(head.len());
+                let len = data.len().checked_add(MAX_HEAD);
                 io.out.push_with(len.ok_or(SendError::NoMemory)?, |out| {
-                    out.extend_from_slice(&head);
+                    head.append_to(out);
                     mask::append(out, data, key);
                 })
             }
@@ -269,7 +276,7 @@ fn header(fin: bool, opcode: Opcode, data: &[u8], mask: Option<[u8; 4]>) -> Head
 /// A frame that had to be sent could not be queued.
 fn violation(error: SendError) -> Violation {
     match error {
-        SendError::NoRandomness => Violation::NO_RANDOMNESS,
-        _ => Violation::NO_MEMORY,
+        SendError::NoRandomness => Violation::NoRandomness,
+        _ => Violation::NoMemory,
     }
 }

@@ -29,6 +29,11 @@ impl Connection {
         self.paused = paused;
     }
 
+    /// `drained` would do nothing.
+    pub fn holds_nothing_back(&self) -> bool {
+        self.rare.is_none() && self.ping != Ping::Held
+    }
+
     /// When to call `timeout` next, in monotonic milliseconds. None: not by time.
     pub fn deadline(&self, limits: &Limits) -> Option<u64> {
         self.due(limits).map(|(at, _)| at)
@@ -70,7 +75,7 @@ impl Connection {
     }
 
     fn due(&self, limits: &Limits) -> Option<(u64, Due)> {
-        if matches!(self.reading, Reading::Lost(_)) {
+        if self.reading == Reading::Lost {
             return None;
         }
         let after = |start: u64, ms: u32| start.saturating_add(u64::from(ms));

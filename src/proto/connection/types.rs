@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{Kind, Outbox, Violation};
+use super::{Kind, Outbox, Pool, Violation};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -42,6 +42,7 @@ pub struct Io<'a> {
     pub limits: &'a Limits,
     pub out: &'a mut Outbox,
     pub masks: &'a mut dyn Masks,
+    pub pool: &'a mut Pool,
     /// Monotonic milliseconds.
     pub now: u64,
 }
@@ -95,8 +96,10 @@ impl Payload {
 pub enum SendError {
     /// The connection is closing or has ended.
     Closed,
-    /// A control payload over 125 bytes, a reason over 123.
+    /// A control payload over 125 bytes, a reason over 123, a message over the caller's limit.
     TooBig,
+    /// The outbox has reached the caller's limit.
+    Full,
     /// Text that is not UTF-8.
     Utf8,
     /// A close code that must not stand in a frame, or a reason without a code.

@@ -92,13 +92,13 @@ impl Failure {
 impl From<Violation> for Failure {
     fn from(violation: Violation) -> Failure {
         let cause = match violation {
-            Violation::NO_MEMORY => Cause::NoMemory,
-            Violation::NO_RANDOMNESS => Cause::NoRandomness,
+            Violation::NoMemory => Cause::NoMemory,
+            Violation::NoRandomness => Cause::NoRandomness,
             _ => Cause::Protocol,
         };
         Failure {
-            code: violation.code,
-            ..Failure::new(cause, violation.why)
+            code: violation.code(),
+            ..Failure::new(cause, violation.why())
         }
     }
 }

@@ -84,7 +84,7 @@ fn bad_heads_are_refused() {
     ];
     for bytes in refused {
         let violation = Header::parse(bytes).expect_err("this head is refused");
-        assert_eq!(violation.code, 1002, "{bytes:02x?}");
+        assert_eq!(violation.code(), 1002, "{bytes:02x?}");
     }
 }
 

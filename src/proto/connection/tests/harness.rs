@@ -33,6 +33,7 @@ pub struct End {
     pub out: Outbox,
     pub limits: Limits,
     pub keys: Keys,
+    pub pool: Pool,
     pub now: u64,
 }
 
@@ -50,6 +51,7 @@ impl End {
                 next: 1,
                 broken: false,
             },
+            pool: Pool::new(1 << 24),
             now: 0,
         }
     }
@@ -60,6 +62,7 @@ impl End {
             limits: &self.limits,
             out: &mut self.out,
             masks: &mut self.keys,
+            pool: &mut self.pool,
             now: self.now,
         };
         f(&mut self.conn, &mut io)
@@ -196,7 +199,7 @@ fn words(event: &Event, input: &[u8], conn: &Connection) -> String {
             let outcome = conn.outcome();
             format!("closed {} {}", outcome.code, outcome.reason)
         }
-        Event::Failed(violation) => format!("failed {}", violation.code),
+        Event::Failed(violation) => format!("failed {}", violation.code()),
     }
 }
 

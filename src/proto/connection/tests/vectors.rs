@@ -68,6 +68,7 @@ fn captured_client_frames_are_produced() {
             limits: &LIMITS,
             out: &mut end.out,
             masks: &mut Fixed([bytes[2], bytes[3], bytes[4], bytes[5]]),
+            pool: &mut Pool::none(),
             now: 0,
         };
         end.conn
