@@ -33,10 +33,16 @@ pub fn last_error() -> *const c_char {
 }
 
 /// The status for the caller; errno and the words are set on the way.
+#[inline]
 fn answer(result: Result<(), Error>) -> ws_status {
-    let Err(error) = result else {
-        return ws_status::WS_OK;
-    };
+    match result {
+        Ok(()) => ws_status::WS_OK,
+        Err(error) => failed(error),
+    }
+}
+
+#[cold]
+fn failed(error: Error) -> ws_status {
     if !error.explained {
         let text = Status::text_of(error.status as c_int)
             .to_str()
@@ -284,18 +290,25 @@ pub unsafe fn bytes_of<'a>(text: *const c_char) -> Option<&'a [u8]> {
 }
 
 /// NULL with length 0 is valid data.
+#[inline]
 pub unsafe fn data<'a>(data: *const c_void, len: usize) -> Result<&'a [u8], Error> {
     if len == 0 {
         return Ok(&[]);
     }
-    if data.is_null() {
-        return Err(Status::InvalidArg.because(format_args!("data is NULL, but len is {len}")));
-    }
-    if len > isize::MAX as usize {
-        return Err(Status::TooBig.because(format_args!("len is {len}")));
+    if data.is_null() || len > isize::MAX as usize {
+        return Err(no_data(data.is_null(), len));
     }
     // SAFETY: readable for len bytes, as the caller promises.
     Ok(unsafe { slice::from_raw_parts(data.cast(), len) })
+}
+
+#[cold]
+fn no_data(null: bool, len: usize) -> Error {
+    if null {
+        Status::InvalidArg.because(format_args!("data is NULL, but len is {len}"))
+    } else {
+        Status::TooBig.because(format_args!("len is {len}"))
+    }
 }
 
 /// As `data`, to be written to.
@@ -345,14 +358,20 @@ pub unsafe fn array_out<'a, const N: usize>(
 }
 
 /// Enum values that come in from C are taken as int and checked.
+#[inline]
 pub fn kind(kind: c_int) -> Result<Kind, Error> {
     match kind {
         1 => Ok(Kind::Text),
         2 => Ok(Kind::Binary),
-        other => Err(Status::InvalidArg.because(format_args!(
-            "kind is {other}, neither WS_TEXT nor WS_BINARY"
-        ))),
+        other => Err(no_kind(other)),
     }
+}
+
+#[cold]
+fn no_kind(kind: c_int) -> Error {
+    Status::InvalidArg.because(format_args!(
+        "kind is {kind}, neither WS_TEXT nor WS_BINARY"
+    ))
 }
 
 pub unsafe fn request<'a>(request: *const ws_request) -> Option<&'a RequestView> {

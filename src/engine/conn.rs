@@ -6,7 +6,7 @@ use crate::net::sys::socket::Addr;
 use crate::net::sys::Errno;
 use crate::proto::close::Violation;
 use crate::proto::connection::Connection;
-use crate::proto::http::HeadBuffer;
+use crate::proto::http::{HeadBuffer, HttpError};
 use crate::proto::outbox::Outbox;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -34,6 +34,8 @@ pub struct Upgrading {
     pub until: u64,
     /// A client whose TCP connection is not established yet.
     pub connecting: bool,
+    /// Why what has come is no head.
+    pub bad: Option<HttpError>,
 }
 
 pub struct Conn {
@@ -84,6 +86,8 @@ impl Flags {
     );
     /// Input is left alone for now.
     pub const HELD: Flags = Flags(Flags::PAUSED.0 | Flags::DRAINING.0);
+    /// It is held, or over.
+    pub const UNREADABLE: Flags = Flags(Flags::HELD.0 | Flags::ENDED.0);
 
     /// Any of them.
     #[inline]

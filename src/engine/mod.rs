@@ -211,10 +211,16 @@ impl Engine {
 
     // ---- sending, from any thread ----
 
+    #[inline]
     pub fn send(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
-        if let Some(result) = self.as_owner(|l| l.send(id, kind, data)) {
-            return result;
+        match self.as_owner(|l| l.send(id, kind, data)) {
+            Some(result) => result,
+            None => self.send_from_afar(id, kind, data),
         }
+    }
+
+    #[cold]
+    fn send_from_afar(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
         if kind == Kind::Text && !crate::proto::utf8::is_valid(data) {
             return Err(Status::Utf8);
         }
@@ -329,6 +335,7 @@ impl Engine {
 
     /// Runs `body` if the calling thread is the loop's, after what other threads asked for
     /// before: so the order of sends is the order of the calls.
+    #[inline]
     fn as_owner<R>(&self, body: impl FnOnce(&mut Local) -> R) -> Option<R> {
         self.with(|l| {
             if self.remote.has_commands() {

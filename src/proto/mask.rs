@@ -4,6 +4,7 @@
 //! without intrinsics. Keys are made elsewhere.
 
 use alloc::vec::Vec;
+use core::mem;
 
 /// Bytes per turn of the main loop: a few vector registers, or four words on a small CPU.
 const BLOCK: usize = 32;
@@ -21,28 +22,44 @@ pub struct Unmasked {
 }
 
 /// Masks or unmasks `data` in place.
-#[inline]
 pub fn apply(data: &mut [u8], key: [u8; 4]) -> Unmasked {
-    let mut next = key;
-    next.rotate_left(data.len() % 4);
-    let [a, b, c, d] = key;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (blocks, rest) = data.split_at_mut(data.len() & !(BLOCK - 1));
     let mut seen = 0;
     if !blocks.is_empty() {
-        seen = apply_blocks(blocks, wide);
+        seen = apply_blocks(blocks, key);
     }
-    let (words, tail) = rest.split_at_mut(rest.len() & !7);
-    for word in words.chunks_exact_mut(8) {
-        if let Some(word) = word.first_chunk_mut::<8>() {
-            let plain = u64::from_ne_bytes(*word) ^ wide;
-            *word = plain.to_ne_bytes();
-            seen |= plain;
-        }
+    let ascii = apply_short(rest, key) && seen & HIGH_BITS == 0;
+    let turn = 8 * (data.len() % 4) as u32;
+    Unmasked {
+        next: u32::from_le_bytes(key).rotate_right(turn).to_le_bytes(),
+        ascii,
     }
-    let (half, tail) = tail.split_at_mut(tail.len() & 4);
+}
+
+/// The same for a few bytes, without what makes it fast for many. Returns whether they are ASCII
+/// now.
+#[inline]
+pub fn apply_short(data: &mut [u8], key: [u8; 4]) -> bool {
+    let half_key = u32::from_ne_bytes(key);
+    let wide = twice(half_key);
+    let mut seen = 0;
+    // Two words at a time, which need not be a loop for the shortest.
+    let (mut pairs, rest) = data.split_at_mut(data.len() & !15);
+    while let Some((pair, after)) = mem::take(&mut pairs).split_first_chunk_mut::<16>() {
+        let plain = u128::from_ne_bytes(*pair) ^ (u128::from(wide) << 64 | u128::from(wide));
+        *pair = plain.to_ne_bytes();
+        seen |= plain as u64 | (plain >> 64) as u64;
+        pairs = after;
+    }
+    let (word, rest) = rest.split_at_mut(rest.len() & 8);
+    if let Some(word) = word.first_chunk_mut::<8>() {
+        let plain = u64::from_ne_bytes(*word) ^ wide;
+        *word = plain.to_ne_bytes();
+        seen |= plain;
+    }
+    let (half, tail) = rest.split_at_mut(rest.len() & 4);
     if let Some(half) = half.first_chunk_mut::<4>() {
-        let plain = u32::from_ne_bytes(*half) ^ u32::from_ne_bytes(key);
+        let plain = u32::from_ne_bytes(*half) ^ half_key;
         *half = plain.to_ne_bytes();
         seen |= u64::from(plain);
     }
@@ -50,29 +67,29 @@ pub fn apply(data: &mut [u8], key: [u8; 4]) -> Unmasked {
         *byte ^= key;
         seen |= u64::from(*byte);
     }
-    Unmasked {
-        next,
-        ascii: seen & HIGH_BITS == 0,
-    }
+    seen & HIGH_BITS == 0
+}
+
+fn twice(key: u32) -> u64 {
+    u64::from(key) << 32 | u64::from(key)
 }
 
 /// The bits that no ASCII byte has.
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
-/// Whole blocks, in a function of its own that the compiler makes wide. Returns all words, ORed.
+/// Whole blocks, in a function of its own, which the compiler makes wide. Returns all words, ORed.
 #[inline(never)]
-fn apply_blocks(data: &mut [u8], wide: u64) -> u64 {
-    let mut seen = [0u64; BLOCK / 8];
-    for block in data.chunks_exact_mut(BLOCK) {
-        for (word, seen) in block.chunks_exact_mut(8).zip(&mut seen) {
-            if let Some(word) = word.first_chunk_mut::<8>() {
-                let plain = u64::from_ne_bytes(*word) ^ wide;
-                *word = plain.to_ne_bytes();
-                *seen |= plain;
-            }
+fn apply_blocks(data: &mut [u8], key: [u8; 4]) -> u64 {
+    let wide = twice(u32::from_ne_bytes(key));
+    let mut seen = 0;
+    for word in data.chunks_exact_mut(8) {
+        if let Some(word) = word.first_chunk_mut::<8>() {
+            let plain = u64::from_ne_bytes(*word) ^ wide;
+            *word = plain.to_ne_bytes();
+            seen |= plain;
         }
     }
-    seen.iter().fold(0, |all, word| all | word)
+    seen
 }
 
 /// Appends a masked copy of `data`. The caller has reserved the capacity.

@@ -10,9 +10,11 @@ use crate::net::sys::poll::Interest;
 use crate::net::sys::socket::{self, Addr};
 use crate::net::sys::Errno;
 use crate::proto::connection::{Connection, Io};
-use crate::proto::http::{Fed, HeadBuffer};
+use crate::proto::frame::Kind;
+use crate::proto::http::{Fed, HeadBuffer, HttpError};
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 impl Local {
     /// Takes in an accepted connection.
@@ -45,6 +47,7 @@ impl Local {
             peer,
             until,
             connecting,
+            bad: None,
         };
         let upgrading = try_box(upgrading).map_err(|_| Status::NoMemory)?;
         // So that the end of a connection can always be noted.
@@ -158,13 +161,16 @@ impl Local {
                     // What is sent meanwhile is flushed when the bytes are used up.
                     conn.flags.set(Flags::DIRTY, true);
                 }
+                if placed {
+                    return self.placed(id, n, more);
+                }
                 if more {
                     self.look_again(id);
                 }
-                match (lingering, placed) {
-                    (true, _) => Incoming::Nothing,
-                    (false, false) => Incoming::Bytes(n),
-                    (false, true) => self.placed(id, n),
+                if lingering {
+                    Incoming::Nothing
+                } else {
+                    Incoming::Bytes(n)
                 }
             }
             Received::Nothing => {
@@ -190,21 +196,59 @@ impl Local {
         }
     }
 
+    /// The next bytes can be read straight into a message, now.
+    pub fn is_in_large_message(&mut self, id: ConnId) -> bool {
+        let pieces = self.settings.limits.pieces;
+        let Some(conn) = self.conns.get_mut(id).filter(|c| !c.held()) else {
+            return false;
+        };
+        let websocket = conn.websocket();
+        websocket.is_some_and(|c| c.place(&mut self.pool, pieces).is_some())
+    }
+
     /// `n` bytes were read straight into the message that is under way.
-    fn placed(&mut self, id: ConnId, n: usize) -> Incoming {
+    fn placed(&mut self, id: ConnId, n: usize, more: bool) -> Incoming {
         let mut event = None;
         let _ = self.with_open(id, |connection, io| {
             event = connection.placed(n, io);
             Ok(())
         });
-        if let Some(event) = event {
-            return Incoming::Event(event);
+        match event {
+            None if more => Incoming::More,
+            None => {
+                self.flush(id);
+                Incoming::Nothing
+            }
+            Some(event) => {
+                if more {
+                    self.look_again(id);
+                }
+                Incoming::Event(event)
+            }
         }
-        self.flush(id);
-        Incoming::Nothing
+    }
+
+    /// The next message, if it is of the plain kind (see `Connection::whole_message`) that most
+    /// are; else `step` finds out what comes next.
+    #[inline]
+    pub fn next_message(
+        &mut self,
+        id: ConnId,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Option<(Kind, Range<usize>)> {
+        let conn = self.conns.get_mut(id)?;
+        if conn.flags.has(Flags::UNREADABLE) {
+            return None;
+        }
+        match &mut conn.phase {
+            Phase::Open(connection) => connection.whole_message(input, at, &self.settings.limits),
+            _ => None,
+        }
     }
 
     /// Looks at the bytes from `at` on, up to the first thing that has to be told.
+    #[inline(never)]
     pub fn step(&mut self, id: ConnId, input: &mut [u8], at: &mut usize) -> Step {
         let Some(conn) = self.conns.get_mut(id).filter(|c| !c.has_ended()) else {
             return Step::Idle;
@@ -218,9 +262,6 @@ impl Local {
         }
         match &mut conn.phase {
             Phase::Open(connection) => {
-                if *at == input.len() {
-                    return Step::Idle;
-                }
                 // It stays until the bytes are used up and flushed, so that all answers to them
                 // leave together.
                 if conn.outbox.is_none() {
@@ -251,26 +292,28 @@ impl Local {
         let (Some(rest), Some(conn)) = (rest, self.conns.get_mut(id)) else {
             return Step::Idle;
         };
-        let Phase::Upgrading(place) = &mut conn.phase else {
+        let Phase::Upgrading(Some(upgrading)) = &mut conn.phase else {
             return Step::Idle;
         };
-        let Some(upgrading) = place.as_mut() else {
-            return Step::Idle;
-        };
-        let peer = upgrading.peer;
         match upgrading.head.feed(rest) {
-            Ok(Fed::NeedMore) => Step::Idle,
-            Ok(Fed::Complete(used)) => {
-                *at += used;
-                let head = upgrading.head.take();
-                *place = None;
-                Step::Head { peer, head }
-            }
-            Err(error) => {
-                *place = None;
-                Step::BadHead { peer, error }
-            }
+            Ok(Fed::NeedMore) => return Step::Idle,
+            Ok(Fed::Complete(used)) => *at += used,
+            Err(error) => upgrading.bad = Some(error),
         }
+        Step::Head
+    }
+
+    /// The head that has come, or why it is none; and whose it is.
+    pub fn take_head(&mut self, id: ConnId) -> Option<(Addr, Result<Vec<u8>, HttpError>)> {
+        let Phase::Upgrading(place) = &mut self.conns.get_mut(id)?.phase else {
+            return None;
+        };
+        let mut upgrading = place.take()?;
+        let head = match upgrading.bad {
+            Some(error) => Err(error),
+            None => Ok(upgrading.head.take()),
+        };
+        Some((upgrading.peer, head))
     }
 
     /// A message that was gathered has been told.
@@ -301,6 +344,7 @@ impl Local {
             peer,
             until,
             connecting: false,
+            bad: None,
         };
         let Some(conn) = self.conns.get_mut(id) else {
             return;

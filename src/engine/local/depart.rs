@@ -20,35 +20,74 @@ impl Local {
         self.queue(id, |out| out.push(&[bytes]))
     }
 
+    #[inline]
     pub fn send(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
-        if data.len() >= DIRECT && self.settings.role == Role::Server {
-            self.make_room(id, data.len())?;
-            // Counted before it can reach the peer.
+        match self.send_short(id, kind, data) {
+            Some(sent) => sent,
+            None => self.send_any(id, kind, data),
+        }
+    }
+
+    /// The way of most messages: short, from a server, with room for them. None, with nothing
+    /// done: it is not like that.
+    #[inline]
+    fn send_short(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Option<Result<(), Status>> {
+        let conn = self.conns.get_mut(id)?;
+        let (Phase::Open(connection), Some(outbox)) = (&conn.phase, &mut conn.outbox) else {
+            return None;
+        };
+        let room = self.settings.max_send_queue.checked_sub(outbox.len())?;
+        if conn.flags.has(Flags::ENDED)
+            || !conn.flags.has(Flags::DIRTY)
+            || self.settings.role != Role::Server
+            || data.len() > 125
+            || data.len() + 2 > room
+        {
+            return None;
+        }
+        let sent = connection.send_short(kind, data, outbox);
+        if sent.is_ok() {
             self.remote.counters().messages_sent.add(1);
-            let sent = self.send_direct(id, kind, data);
-            let failed = u64::from(sent.is_err());
-            self.remote.counters().messages_sent.subtract(failed);
-            return sent;
+        }
+        Some(sent.map_err(Status::from))
+    }
+
+    #[inline(never)]
+    fn send_any(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
+        if data.len() >= DIRECT && self.settings.role == Role::Server {
+            return self.send_large(id, kind, data);
         }
         let limit = self.settings.max_send_queue;
         let need = self.settings.frame_len(data.len());
-        self.with_open(id, |connection, io| {
-            connection.ready()?;
-            if need > limit {
-                return Err(SendError::TooBig);
-            }
-            if io.out.len() + need > limit {
-                return Err(SendError::Full);
+        let sent = self.with_open(id, |connection, io| {
+            if need > limit - io.out.len().min(limit) {
+                connection.ready()?;
+                let full = need <= limit;
+                return Err(if full {
+                    SendError::Full
+                } else {
+                    SendError::TooBig
+                });
             }
             connection.send(kind, data, io)
-        })
-        .inspect_err(|status| {
-            if *status == Status::Again {
-                self.wants_room(id);
-            }
-        })?;
+        });
+        match sent {
+            Ok(()) => self.remote.counters().messages_sent.add(1),
+            Err(Status::Again) => self.wants_room(id),
+            Err(_) => {}
+        }
+        sent
+    }
+
+    #[inline(never)]
+    fn send_large(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
+        self.make_room(id, data.len())?;
+        // Counted before it can reach the peer.
         self.remote.counters().messages_sent.add(1);
-        Ok(())
+        let sent = self.send_direct(id, kind, data);
+        let failed = u64::from(sent.is_err());
+        self.remote.counters().messages_sent.subtract(failed);
+        sent
     }
 
     pub fn ping(&mut self, id: ConnId, data: &[u8]) -> Result<(), Status> {
@@ -273,6 +312,7 @@ impl Local {
         if conn.outbox.is_none() {
             conn.outbox = spare(&mut self.spare);
         }
+        let dirty = conn.flags.has(Flags::DIRTY);
         let mut io = Io {
             limits: &self.settings.limits,
             out: conn.outbox.as_deref_mut().ok_or(Status::NoMemory)?,
@@ -282,10 +322,13 @@ impl Local {
         };
         let result = body(connection, &mut io);
         // Flushing puts the outbox back into the pool.
-        if !conn.flags.has(Flags::DIRTY) {
+        if !dirty {
             self.touch(id);
         }
-        result.map_err(Status::from)
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Status::from(error)),
+        }
     }
 
     /// Appends to the outbox of a connection in any phase.

@@ -105,7 +105,7 @@ impl Local {
     /// Starts the closing handshake on every open connection and drops those not open yet.
     pub fn close_every(&mut self, code: u16) {
         // No turn is under way, and the last may have been long ago.
-        self.now = coarse_ms();
+        self.tell_time(coarse_ms());
         for slot in 0..self.conns.slots() {
             let Some(id) = self.conns.id_at(slot) else {
                 continue;

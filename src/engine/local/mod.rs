@@ -14,10 +14,8 @@ use crate::net::conns::{ConnId, Conns};
 use crate::net::random::Random;
 use crate::net::sys::memory::{try_box, try_zeroed};
 use crate::net::sys::poll::Interest;
-use crate::net::sys::socket::Addr;
 use crate::net::timers::Timers;
 use crate::proto::connection::{Event, Pool};
-use crate::proto::http::HttpError;
 use crate::proto::outbox::Outbox;
 use crate::proto::OutOfMemory;
 use alloc::boxed::Box;
@@ -69,20 +67,16 @@ pub enum Incoming {
     Bytes(usize),
     /// They went straight into a message, which led to this.
     Event(Event),
+    /// They went straight into a message, and there is more.
+    More,
 }
 
 /// What the bytes of a connection came to.
 pub enum Step {
     /// Used up, held back, or of no more interest.
     Idle,
-    Head {
-        peer: Addr,
-        head: Vec<u8>,
-    },
-    BadHead {
-        peer: Addr,
-        error: HttpError,
-    },
+    /// A head is whole, or cannot become one; `take_head` has it.
+    Head,
     Event(Event),
 }
 
@@ -126,6 +120,11 @@ impl Local {
 
     pub fn put_buffer(&mut self, buffer: Box<[u8]>) {
         self.receive = Some(buffer);
+    }
+
+    /// What time it is, by a clock that may be a tick late.
+    pub fn tell_time(&mut self, now: u64) {
+        self.now = self.now.max(now);
     }
 
     /// How long the turn may sleep, in ms: until `timeout`, a deadline, or not at all.
@@ -241,6 +240,7 @@ impl Local {
     }
 
     /// To be flushed before the turn ends.
+    #[inline(never)]
     fn touch(&mut self, id: ConnId) {
         if let Some(conn) = self
             .conns
@@ -253,7 +253,7 @@ impl Local {
     }
 
     /// To be read again in a later turn, behind the others.
-    fn look_again(&mut self, id: ConnId) {
+    pub fn look_again(&mut self, id: ConnId) {
         if let Some(conn) = self
             .conns
             .get_mut(id)
@@ -294,8 +294,17 @@ fn spares() -> Vec<Box<Outbox>> {
 }
 
 #[allow(clippy::vec_box)]
+#[inline]
 fn spare(pool: &mut Vec<Box<Outbox>>) -> Option<Box<Outbox>> {
-    pool.pop().or_else(|| try_box(Outbox::new()).ok())
+    match pool.pop() {
+        None => new_outbox(),
+        spare => spare,
+    }
+}
+
+#[cold]
+fn new_outbox() -> Option<Box<Outbox>> {
+    try_box(Outbox::new()).ok()
 }
 
 fn extra(conn: &mut Conn) -> Result<&mut Extra, OutOfMemory> {

@@ -120,6 +120,10 @@ impl Events {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Ready> + '_ {
         self.raw.iter().take(self.count).map(|event| {
             // SAFETY: the kernel has written the first `count`.

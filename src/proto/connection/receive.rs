@@ -8,11 +8,11 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::{
-    close, Closing, Connection, Event, Io, Kind, Opcode, Payload, Pool, Reading, Rest, Role,
-    Violation,
+    close, Closing, Connection, Event, Io, Kind, Limits, Opcode, Payload, Pool, Reading, Rest,
+    Role, Violation,
 };
 use crate::proto::frame::{Header, Start, MAX_CONTROL, MAX_HEAD};
-use crate::proto::mask::{self, Unmasked};
+use crate::proto::mask;
 use crate::proto::utf8;
 use crate::proto::OutOfMemory;
 
@@ -24,25 +24,19 @@ const PLACED: u64 = 16 * 1024;
 const PLACE: usize = 256 * 1024;
 
 impl Connection {
-    /// Consumes `input[*at..]` until there is an event to tell. None: all input is used up.
-    ///
-    /// Payloads are unmasked in place. After a violation or the peer's Close all that follows is
-    /// discarded.
+    /// The way of nearly every message: in one short frame that lies whole in `input[*at..]`, while
+    /// nothing is under way. Unmasks it and steps over it. None, with nothing changed: it is not
+    /// like that, or not valid, and `receive` finds out.
     #[inline]
-    pub fn receive(&mut self, input: &mut [u8], at: &mut usize, io: &mut Io<'_>) -> Option<Event> {
-        match self.whole_message(input, at, io) {
-            None => self.receive_any(input, at, io),
-            event => event,
+    pub fn whole_message(
+        &self,
+        input: &mut [u8],
+        at: &mut usize,
+        limits: &Limits,
+    ) -> Option<(Kind, Range<usize>)> {
+        if !self.is_between_messages() || limits.pieces {
+            return None;
         }
-    }
-
-    /// The way of nearly every message: in one frame that lies whole in the input, short, and
-    /// nothing is under way. None, with nothing changed: it is not like that, or not valid.
-    #[inline]
-    fn whole_message(&mut self, input: &mut [u8], at: &mut usize, io: &Io<'_>) -> Option<Event> {
-        let ready = self.reading == Reading::Between
-            && self.receiving.is_none()
-            && self.closing == Closing::Open;
         let bytes = input.get_mut(*at..)?;
         let [first, second, rest @ ..] = bytes else {
             return None;
@@ -52,56 +46,51 @@ impl Connection {
             0x82 => Kind::Binary,
             _ => return None,
         };
-        let (masked, long) = match self.role {
-            Role::Server => (true, *second == 0x80 | 126),
-            Role::Client => (false, *second == 126),
-        };
-        let (len, rest, head) = if long {
-            let (field, rest) = rest.split_first_chunk_mut()?;
-            (usize::from(u16::from_be_bytes(*field)), rest, 4)
-        } else {
-            let len = match self.role {
-                Role::Server => second.wrapping_sub(0x80),
-                Role::Client => *second,
-            };
-            (usize::from(len), rest, 2)
-        };
-        // Lengths in the wrong form, and all that `second` may be otherwise, are left to the long
-        // way.
-        if !ready || (long && len < 126) || (!long && len > 125) {
-            return None;
-        }
-        if len as u64 > io.limits.max_message || io.limits.pieces {
-            return None;
-        }
-        let (valid, start) = if masked {
-            let (key, rest) = rest.split_first_chunk_mut()?;
-            let payload = rest.get_mut(..len)?;
-            let key = *key;
-            let Unmasked { ascii, .. } = mask::apply(payload, key);
-            let valid = ascii || kind == Kind::Binary || utf8::is_valid(payload);
-            if !valid {
-                // As it was, for the long way to refuse.
-                mask::apply(payload, key);
+        let (payload, head) = match self.role {
+            Role::Server => {
+                let len = second.wrapping_sub(0x80);
+                let (key, rest) = rest.split_first_chunk_mut::<4>()?;
+                if len > 125 || u64::from(len) > limits.max_message {
+                    return None;
+                }
+                let payload = rest.get_mut(..usize::from(len))?;
+                let key = *key;
+                let ascii = mask::apply_short(payload, key);
+                if kind == Kind::Text && !ascii && !utf8::is_valid(payload) {
+                    // As it was, for `receive` to refuse.
+                    mask::apply(payload, key);
+                    return None;
+                }
+                (payload, 6)
             }
-            (valid, head + 4)
-        } else {
-            let payload = rest.get(..len)?;
-            (kind == Kind::Binary || utf8::is_valid(payload), head)
+            Role::Client => {
+                let len = *second;
+                if len > 125 || u64::from(len) > limits.max_message {
+                    return None;
+                }
+                let payload = rest.get_mut(..usize::from(len))?;
+                if kind == Kind::Text && !utf8::is_valid(payload) {
+                    return None;
+                }
+                (payload, 2)
+            }
         };
-        if !valid {
-            return None;
-        }
-        let start = *at + start;
-        *at = start + len;
-        Some(Event::Message {
-            kind,
-            payload: Payload::Input(start..start + len),
-        })
+        let start = *at + head;
+        *at = start + payload.len();
+        Some((kind, start..*at))
     }
 
-    #[inline(never)]
-    fn receive_any(&mut self, input: &mut [u8], at: &mut usize, io: &mut Io<'_>) -> Option<Event> {
+    fn is_between_messages(&self) -> bool {
+        self.reading == Reading::Between
+            && self.receiving.is_none()
+            && self.closing == Closing::Open
+    }
+
+    /// Consumes `input[*at..]` until there is an event to tell. None: all input is used up.
+    ///
+    /// Payloads are unmasked in place. After a violation or the peer's Close all that follows is
+    /// discarded.
+    pub fn receive(&mut self, input: &mut [u8], at: &mut usize, io: &mut Io<'_>) -> Option<Event> {
         *at = (*at).min(input.len());
         let event = match self.next_event(input, at, io) {
             Ok(event) => event,
@@ -131,7 +120,11 @@ impl Connection {
         if rest.len < PLACED || rest.opcode.is_control() {
             return None;
         }
-        let more = usize::try_from(rest.len).map_or(PLACE, |len| len.min(PLACE));
+        // A little more is taken if it is the last.
+        let whole = usize::try_from(rest.len)
+            .ok()
+            .filter(|len| *len <= PLACE + PLACE / 16);
+        let more = whole.unwrap_or(PLACE);
         // Without memory `receive` finds out, and says so.
         make_room(&mut rare.message, more.min(PLACED as usize), rest, pool).ok()?;
         let room = rare.message.capacity() - rare.message.len() - 1;

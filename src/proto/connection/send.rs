@@ -7,11 +7,13 @@ use super::{
 };
 use crate::proto::frame::{Head, Header, MAX_CONTROL, MAX_HEAD};
 use crate::proto::mask;
+use crate::proto::outbox::Outbox;
 use crate::proto::utf8::{is_valid, Utf8};
 use crate::proto::OutOfMemory;
 
 impl Connection {
     /// Whether a message can be sent now. For frames that were encoded elsewhere (a broadcast).
+    #[inline]
     pub fn ready(&self) -> Result<(), SendError> {
         // 5.5.1: "The application MUST NOT send any more data frames after sending a Close frame."
         if !self.is_open() {
@@ -26,10 +28,21 @@ impl Connection {
     }
 
     /// Sends a message in one frame.
-    #[inline]
     pub fn send(&mut self, kind: Kind, data: &[u8], io: &mut Io<'_>) -> Result<(), SendError> {
         self.check_message(kind, data)?;
         self.queue(true, kind.opcode(), data, io)
+    }
+
+    /// As `send`, for a server and at most 125 bytes.
+    #[inline]
+    pub fn send_short(&self, kind: Kind, data: &[u8], out: &mut Outbox) -> Result<(), SendError> {
+        self.check_message(kind, data)?;
+        let head = [0x80 | kind as u8, data.len() as u8];
+        let queued = out.push_with(head.len() + data.len(), |out| {
+            out.extend_from_slice(&head);
+            out.extend_from_slice(data);
+        });
+        queued.map_err(|OutOfMemory| SendError::NoMemory)
     }
 
     /// For servers: the head of a message whose payload the caller writes itself, right behind it.
@@ -183,6 +196,7 @@ impl Connection {
         Ok(())
     }
 
+    #[inline]
     fn check_message(&self, kind: Kind, data: &[u8]) -> Result<(), SendError> {
         self.ready()?;
         // 5.6: a text message is "text data encoded as UTF-8".
@@ -230,7 +244,6 @@ impl Connection {
     }
 
     /// Puts a frame into the outbox.
-    #[inline]
     pub(super) fn queue(
         &self,
         fin: bool,
