@@ -21,7 +21,7 @@ macro_rules! programs {
     };
 }
 
-programs! { backpressure client client_failures closing frame hammer limits misuse misuse_send proto proto_misuse
+programs! { allocations backpressure client client_failures closing frame hammer limits misuse misuse_send proto proto_misuse
 receiving reentry sending server_modes upgrade }
 
 #[test]
