@@ -22,7 +22,7 @@ macro_rules! programs {
 }
 
 programs! { allocations backpressure client client_failures closing frame hammer limits misuse misuse_send proto proto_misuse
-receiving reentry sending server_modes upgrade }
+receiving reentry sending server_modes upgrade wakeups }
 
 #[test]
 fn every_program_of_tests_c_is_run() {
