@@ -73,6 +73,10 @@ def floor(program):
     return Server("floor", [program, "-a", "127.0.0.1", "-P", "{port}"], variants={"pieces": []})
 
 
+def peer(name, program):
+    return Server(name, [program, "{port}"])
+
+
 def announced_port(process):
     """From the line `listening on ws://HOST:PORT`."""
     ready = select.select([process.stdout], [], [], PATIENCE)[0]
