@@ -72,7 +72,7 @@ help:
 	@echo 'make test         install what is needed, build and run all tests'
 	@echo 'make cross        TARGET=... ENGINE=$(ENGINE): library, header and examples for ARM in dist/TARGET (docs/cross.md)'
 	@echo 'make test-arm     install what is needed, build for both ARM targets and test under qemu'
-	@echo 'make bench        measure echo_server beside the floor (ROUNDS=5 SECS=1 CASES=a,b,...)'
+	@echo 'make bench        measure echo_server beside the floor (ROUNDS=5 SECS=1 ROWS=a,b,...)'
 	@echo 'make header       generate include/libws.h from src/capi'
 	@echo 'make setup        install what tests need (scripts/setup build: what a build needs)'
 	@echo 'make clean        remove $(BUILD)'
@@ -188,7 +188,8 @@ test-arm:
 bench:
 	scripts/setup build
 	$(MAKE) examples
-	BUILD='$(BUILD)' ECHO_SERVER='$(PROGRAMS)/echo_server' benches/run
+	BUILD='$(BUILD)' benches/compare --echo '$(PROGRAMS)/echo_server' $(if $(ROWS),--rows '$(ROWS)') \
+	    $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(SECS),--secs '$(SECS)')
 
 clean:
 	rm -rf $(BUILD)

@@ -21,8 +21,8 @@ macro_rules! programs {
     };
 }
 
-programs! { backpressure client client_failures closing frame hammer limits misuse misuse_send proto proto_misuse
-receiving reentry sending server_modes upgrade }
+programs! { allocations backpressure client client_failures closing frame hammer limits misuse misuse_send proto proto_misuse
+receiving reentry sending server_modes upgrade wakeups }
 
 #[test]
 fn every_program_of_tests_c_is_run() {

@@ -32,6 +32,11 @@ impl Shared {
     pub fn new(frame: Vec<u8>) -> Shared {
         Shared(Arc::new(frame))
     }
+
+    /// The frame, to be written anew, if nobody else has it any more.
+    pub fn unshared(&mut self) -> Option<&mut Vec<u8>> {
+        Arc::get_mut(&mut self.0)
+    }
 }
 
 impl Deref for Shared {

@@ -74,7 +74,13 @@ pub struct Server {
     /// It runs, or has been started.
     running: AtomicBool,
     threads: Mutex<Vec<Thread>>,
+    /// The frame of the last broadcast. As a rule all have sent it when the next one comes, which
+    /// then needs no memory of its own.
+    spare_frame: Mutex<Option<Shared>>,
 }
+
+/// A larger frame is freed when all have sent it.
+const LARGEST_SPARE: usize = 4096;
 
 /// Connections beyond max_connections that may be in their HTTP phase, so that they can be
 /// answered instead of being left in the backlog.
@@ -98,6 +104,7 @@ impl Server {
             full: AtomicBool::new(false),
             running: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
+            spare_frame: Mutex::new(None),
         })
     }
 
@@ -198,7 +205,8 @@ impl Server {
         if kind == Kind::Text && !crate::proto::utf8::is_valid(data) {
             return Err(Status::Utf8.into());
         }
-        let frame = encoded(kind, data)?;
+        let spare = self.spare_frame.lock().take();
+        let frame = encoded(kind, data, spare)?;
         if frame.len() > self.config.settings.max_send_queue {
             return Err(Status::TooBig.into());
         }
@@ -207,6 +215,9 @@ impl Server {
         }
         for engine in &self.engines {
             engine.broadcast(topic, &frame)?;
+        }
+        if frame.len() <= LARGEST_SPARE {
+            *self.spare_frame.lock() = Some(frame);
         }
         Ok(())
     }
@@ -314,7 +325,8 @@ fn checked_topic(topic: &str) -> Result<&str, Error> {
     }
 }
 
-fn encoded(kind: Kind, data: &[u8]) -> Result<Shared, Status> {
+/// A frame for many, in the memory of `spare` if no connection has it in its queue still.
+fn encoded(kind: Kind, data: &[u8], spare: Option<Shared>) -> Result<Shared, Status> {
     let opcode = match kind {
         Kind::Text => Opcode::Text,
         Kind::Binary => Opcode::Binary,
@@ -327,11 +339,22 @@ fn encoded(kind: Kind, data: &[u8]) -> Result<Shared, Status> {
         len: data.len() as u64,
     };
     let head = header.encode();
+    let write = |frame: &mut Vec<u8>| -> Result<(), Status> {
+        frame.clear();
+        frame
+            .try_reserve_exact(head.len() + data.len())
+            .map_err(|_| Status::NoMemory)?;
+        frame.extend_from_slice(&head);
+        frame.extend_from_slice(data);
+        Ok(())
+    };
+    if let Some(mut shared) = spare {
+        if let Some(frame) = shared.unshared() {
+            write(frame)?;
+            return Ok(shared);
+        }
+    }
     let mut frame = Vec::new();
-    frame
-        .try_reserve_exact(head.len() + data.len())
-        .map_err(|_| Status::NoMemory)?;
-    frame.extend_from_slice(&head);
-    frame.extend_from_slice(data);
+    write(&mut frame)?;
     Ok(Shared::new(frame))
 }
