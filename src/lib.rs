@@ -4,6 +4,7 @@
 extern crate alloc;
 
 pub mod client;
+#[cfg(feature = "dropin")]
 pub mod dropin;
 pub mod engine;
 pub mod error;

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::guard;
+use super::proto_guard as guard;
 use super::status::ws_status;
 use crate::error::{Error, Status};
 use crate::proto::frame::{Header, Opcode};
