@@ -3,6 +3,10 @@
 
 extern crate alloc;
 
+// First, since the others use its macro.
+#[macro_use]
+pub mod text;
+
 pub mod client;
 #[cfg(feature = "dropin")]
 pub mod dropin;
@@ -13,7 +17,6 @@ pub mod log;
 pub mod net;
 pub mod proto;
 pub mod server;
-pub mod text;
 
 mod capi;
 #[cfg(not(feature = "std"))]

@@ -57,9 +57,7 @@ impl ws_server_config {
             )
         };
         if path.as_ref().is_some_and(|p| !is_path(p)) {
-            return Err(Status::InvalidArg.because(format_args!(
-                "path must begin with '/' and hold no '?', '#', white space, control character or non-ASCII"
-            )));
+            return Err(Status::InvalidArg.because("path must begin with '/' and hold no '?', '#', white space, control character or non-ASCII"));
         }
         check_subprotocols(subprotocols.as_deref())?;
         check_list(allowed_origins.as_deref(), "allowed_origins")?;
@@ -99,7 +97,7 @@ impl ws_client_config {
         };
         let parsed = parsed_url(url)?;
         if parsed.secure {
-            return Err(Status::Unsupported.because(format_args!("url: this build has no TLS")));
+            return Err(Status::Unsupported.because("url: this build has no TLS"));
         }
         check_subprotocols(subprotocols.as_deref())?;
         check_headers(headers.as_deref())?;
@@ -113,13 +111,12 @@ impl ws_client_config {
         let connect_timeout = or(self.connect_timeout_ms, CONNECT_TIMEOUT);
         let min = self.reconnect_min_ms;
         if min == 0 && self.reconnect_max_ms != 0 {
-            return Err(Status::InvalidArg.because(format_args!(
-                "reconnect_max_ms is set, but not reconnect_min_ms"
-            )));
+            return Err(
+                Status::InvalidArg.because("reconnect_max_ms is set, but not reconnect_min_ms")
+            );
         }
         if min != 0 && self.reconnect_max_ms != 0 && self.reconnect_max_ms < min {
-            return Err(Status::InvalidArg
-                .because(format_args!("reconnect_max_ms is below reconnect_min_ms")));
+            return Err(Status::InvalidArg.because("reconnect_max_ms is below reconnect_min_ms"));
         }
         Ok(client::Config {
             settings: Settings {
@@ -140,12 +137,12 @@ impl ws_client_config {
 }
 
 pub fn parsed_url(url: &str) -> Result<ClientUrl, Error> {
-    ClientUrl::parse(url).map_err(|why| Status::InvalidArg.because(format_args!("url: {why}")))
+    ClientUrl::parse(url).map_err(|why| Status::InvalidArg.because(words!("url: {}", why)))
 }
 
 pub fn check_headers(headers: Option<&str>) -> Result<(), Error> {
     match headers.map(handshake::check_extra_headers) {
-        Some(Err(why)) => Err(Status::InvalidArg.because(format_args!("headers: {why}"))),
+        Some(Err(why)) => Err(Status::InvalidArg.because(words!("headers: {}", why))),
         _ => Ok(()),
     }
 }
@@ -163,7 +160,7 @@ fn bounded(value: u32, default: u32, min: u32, max: u32, name: &str) -> Result<u
     if (min..=max).contains(&value) {
         return Ok(value);
     }
-    Err(Status::InvalidArg.because(format_args!("{name} is {value}, not {min} to {max}")))
+    Err(Status::InvalidArg.because(words!("{} is {}, not {} to {}", name, value, min, max)))
 }
 
 pub fn interval(ms: u32) -> Option<u32> {
@@ -193,8 +190,9 @@ fn receive_buffer(bytes: usize) -> Result<usize, Error> {
     match bytes {
         0 => Ok(RECEIVE_BUFFER),
         4096..=0x100_0000 => Ok(bytes),
-        _ => Err(Status::InvalidArg.because(format_args!(
-            "receive_buffer_size is {bytes}, not 4 KiB to 16 MiB"
+        _ => Err(Status::InvalidArg.because(words!(
+            "receive_buffer_size is {}, not 4 KiB to 16 MiB",
+            bytes
         ))),
     }
 }
@@ -205,12 +203,12 @@ fn is_path(path: &str) -> bool {
 }
 
 fn both_deliveries() -> Error {
-    Status::InvalidArg.because(format_args!("on_message and on_piece exclude each other"))
+    Status::InvalidArg.because("on_message and on_piece exclude each other")
 }
 
 pub fn check_subprotocols(list: Option<&str>) -> Result<(), Error> {
     match list.map(handshake::check_subprotocols) {
-        Some(Err(why)) => Err(Status::InvalidArg.because(format_args!("subprotocols: {why}"))),
+        Some(Err(why)) => Err(Status::InvalidArg.because(words!("subprotocols: {}", why))),
         _ => Ok(()),
     }
 }
@@ -219,9 +217,8 @@ pub fn check_subprotocols(list: Option<&str>) -> Result<(), Error> {
 fn check_list(list: Option<&str>, name: &str) -> Result<(), Error> {
     match list {
         Some(list) if list.is_empty() || !is_field_value(list.as_bytes()) => {
-            Err(Status::InvalidArg.because(format_args!(
-                "{name} is empty or holds what no header can hold"
-            )))
+            Err(Status::InvalidArg
+                .because(words!("{} is empty or holds what no header can hold", name)))
         }
         _ => Ok(()),
     }

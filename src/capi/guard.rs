@@ -35,10 +35,7 @@ pub fn answer(result: Result<(), Error>) -> ws_status {
         return ws_status::WS_OK;
     };
     if !error.explained {
-        let text = Status::text_of(error.status as c_int)
-            .to_str()
-            .unwrap_or("");
-        error::explain(format_args!("{text}"));
+        error::explain(&error.status);
     }
     if error.errno != 0 {
         Errno(error.errno).set();
@@ -47,7 +44,7 @@ pub fn answer(result: Result<(), Error>) -> ws_status {
 }
 
 pub fn null(what: &str) -> Error {
-    Status::InvalidArg.because(format_args!("{what} is NULL"))
+    Status::InvalidArg.because(words!("{} is NULL", what))
 }
 
 /// Runs `body` on a handle.
@@ -169,15 +166,19 @@ pub unsafe fn config<T: Copy>(config: *const T, name: &str) -> Result<T, Error> 
         let size = *config.cast::<usize>();
         let plausible = (MIN_CONFIG..=MAX_CONFIG).contains(&size) && size % size_of::<usize>() == 0;
         if !plausible {
-            return Err(Status::InvalidArg.because(format_args!(
-                "{name}.struct_size is {size}: set it to sizeof({name})"
+            return Err(Status::InvalidArg.because(words!(
+                "{}.struct_size is {}: set it to sizeof({})",
+                name,
+                size,
+                name
             )));
         }
         let known = size.min(size_of::<T>());
         let bytes = slice::from_raw_parts(config.cast::<u8>(), size);
         if bytes.get(known..).unwrap_or(&[]).iter().any(|&b| b != 0) {
-            return Err(Status::InvalidArg.because(format_args!(
-                "{name} has fields that this version of libws does not know"
+            return Err(Status::InvalidArg.because(words!(
+                "{} has fields that this version of libws does not know",
+                name
             )));
         }
         let mut copy = core::mem::zeroed::<T>();
@@ -202,7 +203,7 @@ impl Text {
         let text = unsafe { CStr::from_ptr(text) };
         match text.to_str() {
             Ok(text) => Ok(Some(text)),
-            Err(_) => Err(Status::InvalidArg.because(format_args!("{what} is not valid UTF-8"))),
+            Err(_) => Err(Status::InvalidArg.because(words!("{} is not valid UTF-8", what))),
         }
     }
 
@@ -235,10 +236,10 @@ pub unsafe fn data<'a>(data: *const c_void, len: usize) -> Result<&'a [u8], Erro
         return Ok(&[]);
     }
     if data.is_null() {
-        return Err(Status::InvalidArg.because(format_args!("data is NULL, but len is {len}")));
+        return Err(Status::InvalidArg.because(words!("data is NULL, but len is {}", len)));
     }
     if len > isize::MAX as usize {
-        return Err(Status::TooBig.because(format_args!("len is {len}")));
+        return Err(Status::TooBig.because(words!("len is {}", len)));
     }
     // SAFETY: readable for len bytes, as the caller promises.
     Ok(unsafe { slice::from_raw_parts(data.cast(), len) })
@@ -249,9 +250,10 @@ pub fn kind(kind: c_int) -> Result<Kind, Error> {
     match kind {
         1 => Ok(Kind::Text),
         2 => Ok(Kind::Binary),
-        other => Err(Status::InvalidArg.because(format_args!(
-            "kind is {other}, neither WS_TEXT nor WS_BINARY"
-        ))),
+        other => {
+            Err(Status::InvalidArg
+                .because(words!("kind is {}, neither WS_TEXT nor WS_BINARY", other)))
+        }
     }
 }
 
@@ -304,8 +306,11 @@ pub unsafe fn size_of_out<T>(out: *const T, name: &str) -> Result<usize, Error> 
     if (MIN_CONFIG..=MAX_CONFIG).contains(&size) && size % 4 == 0 {
         return Ok(size);
     }
-    Err(Status::InvalidArg.because(format_args!(
-        "{name}.struct_size is {size}: set it to sizeof({name})"
+    Err(Status::InvalidArg.because(words!(
+        "{}.struct_size is {}: set it to sizeof({})",
+        name,
+        size,
+        name
     )))
 }
 

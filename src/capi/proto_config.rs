@@ -25,9 +25,8 @@ impl ws_proto_config {
             1 => false,
             2 => true,
             other => {
-                return Err(Status::InvalidArg.because(format_args!(
-                    "role is {other}, neither WS_SERVER nor WS_CLIENT"
-                )))
+                return Err(Status::InvalidArg
+                    .because(words!("role is {}, neither WS_SERVER nor WS_CLIENT", other)))
             }
         };
         // SAFETY: texts, as ws_proto_new() asks for.
@@ -47,9 +46,8 @@ impl ws_proto_config {
             }
             None if !is_client && headers.is_none() => None,
             _ => {
-                return Err(Status::InvalidArg.because(format_args!(
-                    "url is for clients, who need it; headers are for clients"
-                )))
+                return Err(Status::InvalidArg
+                    .because("url is for clients, who need it; headers are for clients"))
             }
         };
         let pieces = self.pieces != 0;
