@@ -109,6 +109,19 @@ impl Say for core::fmt::Arguments<'_> {
     }
 }
 
+/// For those who still write with `core::fmt`.
+macro_rules! display {
+    ($($type:ty)*) => {$(
+        impl core::fmt::Display for $type {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                let line = Line::<128>::from(self);
+                f.write_str(core::str::from_utf8(line.as_bytes()).unwrap_or_default())
+            }
+        }
+    )*};
+}
+display! { crate::net::sys::Errno crate::net::sys::socket::Addr }
+
 impl core::fmt::Write for Pen<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         self.put(text.as_bytes());
