@@ -14,6 +14,9 @@ BUILD ?= $(or $(CARGO_TARGET_DIR),target)
 STD ?=
 # dist: fast. board: small.
 PROFILE ?= dist
+# DROPIN=0: without ws_wfl_*, the interface of websocket_for_linux. PROTO=0: without ws_proto_* and ws_frame_*.
+DROPIN ?= 1
+PROTO  ?= 1
 # A Rust target, such as armv7-unknown-linux-gnueabihf, together with CC=arm-linux-gnueabihf-gcc.
 TARGET ?=
 # For make cross: the tool `cross`, or debian (Debian's packages, no container).
@@ -26,21 +29,28 @@ REAL    := libws.so.$(VERSION)
 # As in build.rs: the major version is that of the ABI.
 SONAME  := libws.so.$(firstword $(subst ., ,$(VERSION)))
 
+empty :=
+comma := ,
+PARTS := $(if $(STD),std) $(if $(filter-out 0,$(PROTO)),proto) $(if $(filter-out 0,$(DROPIN)),dropin)
+PARTS := $(subst $(empty) ,$(comma),$(strip $(PARTS)))
+
 ifeq ($(STD),)
   FLAVOUR       :=
   CARGO_PROFILE := $(PROFILE)
   # One object for all of libws: see src/runtime.rs.
-  CARGO_FLAGS   := --no-default-features $(CARGO_EXTRA)
+  CARGO_FLAGS   := $(CARGO_EXTRA)
   RUSTC_FLAGS   := -- --cfg libws_one_object
   # Part of libc since glibc 2.34.
   LIBS_PRIVATE  := -lpthread
 else
   FLAVOUR       := -std
   CARGO_PROFILE := $(if $(filter board,$(PROFILE)),board-std,release)
-  CARGO_FLAGS   := --features std
+  CARGO_FLAGS   :=
   RUSTC_FLAGS   :=
   LIBS_PRIVATE  := -lgcc_s -lrt -lpthread -lm -ldl
 endif
+
+CARGO_FLAGS += --no-default-features --features '$(PARTS)'
 
 ifneq ($(TARGET),)
   PLACE       := $(BUILD)/$(TARGET)
@@ -78,6 +88,7 @@ help:
 	@echo 'make clean        remove $(BUILD)'
 	@echo
 	@echo 'PROFILE=board     small instead of fast'
+	@echo 'DROPIN=0 PROTO=0  without ws_wfl_*; without ws_proto_*, ws_frame_*, ws_mask, ws_accept_key'
 	@echo 'TARGET=armv7-unknown-linux-gnueabihf CC=arm-linux-gnueabihf-gcc    for another machine'
 	@echo 'BUILD=DIR         build there instead of in $(BUILD)'
 
@@ -136,7 +147,8 @@ uninstall:
 
 # The examples
 
-EXAMPLES := $(patsubst c_examples/%.c,$(PROGRAMS)/%,$(wildcard c_examples/*.c))
+SOURCES  := $(if $(filter 0,$(PROTO)),$(shell grep -L 'ws_proto_\|ws_frame_' c_examples/*.c),$(wildcard c_examples/*.c))
+EXAMPLES := $(patsubst c_examples/%.c,$(PROGRAMS)/%,$(SOURCES))
 PAGES    := $(patsubst c_examples/%.html,$(PROGRAMS)/%_html.h,$(wildcard c_examples/*.html))
 
 CFLAGS ?= -O2
@@ -178,7 +190,7 @@ test:
 
 # What it ships is small: PROFILE=board unless said otherwise. For another ARM machine than one of Debian's: docs/cross.md.
 cross:
-	ENGINE='$(ENGINE)' STD='$(STD)' THUMB='$(THUMB)' BUILD='$(BUILD)' CARGO='$(CARGO)' \
+	ENGINE='$(ENGINE)' STD='$(STD)' THUMB='$(THUMB)' DROPIN='$(DROPIN)' PROTO='$(PROTO)' BUILD='$(BUILD)' CARGO='$(CARGO)' \
 	    PROFILE='$(if $(filter file,$(origin PROFILE)),board,$(PROFILE))' cross/build '$(TARGET)'
 
 test-arm:

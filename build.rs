@@ -4,6 +4,12 @@
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
 
+    // Who asks for a small library gets one: panics have no words in it (src/runtime.rs).
+    let level = std::env::var("OPT_LEVEL").unwrap_or_default();
+    if matches!(level.as_str(), "s" | "z") {
+        println!("cargo:rustc-cfg=libws_small");
+    }
+
     // A program linked against libws.so.0 never loads a libws.so.1.
     let abi = env!("CARGO_PKG_VERSION_MAJOR");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libws.so.{abi}");

@@ -5,9 +5,8 @@ use crate::net::sys::thread::ThreadText;
 use crate::net::sys::Errno;
 use crate::proto::connection::SendError;
 use crate::proto::OutOfMemory;
-use crate::text::Line;
+use crate::text::{Line, Pen, Say};
 use core::ffi::{c_int, CStr};
-use core::fmt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -66,13 +65,19 @@ impl Status {
     }
 
     /// This status, with the words for ws_last_error().
-    pub fn because(self, text: fmt::Arguments<'_>) -> Error {
-        explain(text);
+    pub fn because(self, text: impl Say) -> Error {
+        explain(&text);
         Error {
             status: self,
             errno: 0,
             explained: true,
         }
+    }
+}
+
+impl Say for Status {
+    fn say(&self, pen: &mut Pen<'_>) {
+        Status::text_of(*self as c_int).say(pen);
     }
 }
 
@@ -87,8 +92,8 @@ pub struct Error {
 
 impl Error {
     /// A system call failed: `what` says which, such as "bind 0.0.0.0:80".
-    pub fn io(errno: Errno, what: fmt::Arguments<'_>) -> Error {
-        explain(format_args!("{what}: {errno}"));
+    pub fn io(errno: Errno, what: impl Say) -> Error {
+        explain(&words!("{}: {}", what, errno));
         Error {
             status: Status::Io,
             errno: errno.0,
@@ -136,10 +141,8 @@ impl From<SendError> for Status {
 static LAST: ThreadText = ThreadText::new();
 
 /// Leaves words for ws_last_error() in the calling thread.
-pub fn explain(text: fmt::Arguments<'_>) {
-    let mut line = Line::<255>::new();
-    let _ = fmt::write(&mut line, text);
-    LAST.set(line.as_bytes());
+pub fn explain(text: &dyn Say) {
+    LAST.set(Line::<255>::from(text).as_bytes());
 }
 
 /// The words of the calling thread's last failure: a C text that lives until the next.

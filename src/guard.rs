@@ -8,9 +8,8 @@ use crate::error::{Error, Status};
 pub fn contain<R>(body: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     // What `body` has left half done is only reached through cells that notice, and the caller is
     // told to free the handle.
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or_else(|_| {
-        Err(Status::Internal.because(format_args!("a bug in libws was contained")))
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body))
+        .unwrap_or_else(|_| Err(Status::Internal.because("a bug in libws was contained")))
 }
 
 #[cfg(not(feature = "std"))]

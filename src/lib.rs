@@ -3,7 +3,12 @@
 
 extern crate alloc;
 
+// First, since the others use its macro.
+#[macro_use]
+pub mod text;
+
 pub mod client;
+#[cfg(feature = "dropin")]
 pub mod dropin;
 pub mod engine;
 pub mod error;
@@ -12,7 +17,6 @@ pub mod log;
 pub mod net;
 pub mod proto;
 pub mod server;
-pub mod text;
 
 mod capi;
 #[cfg(not(feature = "std"))]

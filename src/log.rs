@@ -1,9 +1,8 @@
 //! Log lines for the program's callback. Nothing is formatted when nobody listens at that level.
 
 use crate::net::sys::thread::Mutex;
-use crate::text::Line;
+use crate::text::{Line, Say};
 use core::ffi::{c_int, CStr};
-use core::fmt;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 /// Where lines go: `deliver` calls the program's `function`, which only the C face can do.
@@ -37,7 +36,7 @@ pub fn enabled(level: c_int) -> bool {
 }
 
 /// Writes a line of at most 511 bytes.
-pub fn write(level: c_int, text: fmt::Arguments<'_>) {
+pub fn write(level: c_int, text: &dyn Say) {
     if !enabled(level) {
         return;
     }
@@ -49,18 +48,18 @@ pub fn write(level: c_int, text: fmt::Arguments<'_>) {
     }
 }
 
-pub fn error(text: fmt::Arguments<'_>) {
-    write(ERROR, text);
+pub fn error(text: impl Say) {
+    write(ERROR, &text);
 }
 
-pub fn warn(text: fmt::Arguments<'_>) {
-    write(WARN, text);
+pub fn warn(text: impl Say) {
+    write(WARN, &text);
 }
 
-pub fn info(text: fmt::Arguments<'_>) {
-    write(INFO, text);
+pub fn info(text: impl Say) {
+    write(INFO, &text);
 }
 
-pub fn debug(text: fmt::Arguments<'_>) {
-    write(DEBUG, text);
+pub fn debug(text: impl Say) {
+    write(DEBUG, &text);
 }

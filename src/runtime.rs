@@ -92,17 +92,28 @@ fn panic(info: &PanicInfo) -> ! {
     // A panic while the message of one is being written must not come back here for ever.
     static PANICKING: AtomicBool = AtomicBool::new(false);
     if !PANICKING.swap(true, Ordering::Relaxed) {
-        // Memory may be what has run out, so the message is put together on the stack.
-        // The Display of info would break the line.
-        let message = info.message();
-        let line = match info.location() {
-            Some(place) => Line::<512>::from(format_args!("libws: panic at {place}: {message}")),
-            None => Line::from(format_args!("libws: panic: {message}")),
-        };
-        on_panic(line.as_bytes());
+        on_panic(message(info).as_bytes());
     }
     // SAFETY: abort() may be called at any time.
     unsafe { libc::abort() }
+}
+
+/// What a panic says. Memory may be what has run out, so it is put together on the stack.
+#[cfg(not(libws_small))]
+fn message(info: &PanicInfo) -> Line<512> {
+    // The Display of info would break the line.
+    let message = info.message();
+    match info.location() {
+        Some(place) => Line::from(format_args!("libws: panic at {place}: {message}")),
+        None => Line::from(format_args!("libws: panic: {message}")),
+    }
+}
+
+/// The words of panics, and the place of each that may happen, would be a tenth of a library for boards. The core dump that
+/// abort() leaves says where it was.
+#[cfg(libws_small)]
+fn message(_info: &PanicInfo) -> Line<16> {
+    Line::from("libws: panic")
 }
 
 /// Puts the message of a panic on record, before the process ends: on stderr, and in the program's log, which comes second
@@ -112,9 +123,7 @@ fn on_panic(message: &[u8]) {
         // SAFETY: part is valid for its length. Nothing can be done about an error.
         unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
     }
-    if let Ok(text) = core::str::from_utf8(message) {
-        log::error(format_args!("{text}"));
-    }
+    log::error(message);
 }
 
 // The prebuilt core was compiled to unwind. Its functions name a personality routine and, in their landing pads,

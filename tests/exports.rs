@@ -1,6 +1,7 @@
 //! What the built `libws.so` and `libws.a` show to a linker: their names, what they export and what they need.
 //!
 //! LIBWS_DIR names the folder that they are in, as `make` fills it; LIBWS_FLAVOUR=std says that they were built with std.
+//! LIBWS_LEFT_OUT names the parts that it was built without, such as `dropin,proto`.
 //! Without LIBWS_DIR nothing is checked, which is said aloud; CI=true makes that a failure.
 
 use std::collections::BTreeSet;
@@ -169,6 +170,17 @@ fn functions_of_the_header() -> BTreeSet<String> {
                 .map(str::to_owned),
         );
         assert!(functions.len() > before, "no function was found in {file}");
+    }
+    let left_out = env::var("LIBWS_LEFT_OUT").unwrap_or_default();
+    for part in left_out.split(',').filter(|part| !part.is_empty()) {
+        let prefixes: &[&str] = match part {
+            "dropin" => &["ws_wfl_"],
+            "proto" => &["ws_proto_", "ws_frame_", "ws_accept_key", "ws_mask"],
+            other => panic!("LIBWS_LEFT_OUT: {other}"),
+        };
+        let before = functions.len();
+        functions.retain(|name| !prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        assert!(functions.len() < before, "nothing belongs to {part}");
     }
     functions
 }

@@ -5,13 +5,11 @@ use core::ffi::c_char;
 
 use super::client::ws_client_config;
 use super::guard::Text;
-use super::proto::ws_proto_config;
 use super::server::{ws_server_config, WS_NEVER};
 use crate::client;
 use crate::engine::Settings;
 use crate::error::{Error, Status};
 use crate::proto::connection::{Limits, Role};
-use crate::proto::endpoint;
 use crate::proto::frame::MAX_HEAD;
 use crate::proto::handshake;
 use crate::proto::http::is_field_value;
@@ -21,11 +19,11 @@ use crate::server::{self, SPARE_SLOTS};
 const MESSAGE_SIZE: usize = 1024 * 1024;
 const SEND_QUEUE: usize = 256 * 1024;
 const RECEIVE_BUFFER: usize = 256 * 1024;
-const HANDSHAKE_TIMEOUT: u32 = 5000;
+pub const HANDSHAKE_TIMEOUT: u32 = 5000;
 const CONNECT_TIMEOUT: u32 = 10_000;
-const CLOSE_TIMEOUT: u32 = 2000;
+pub const CLOSE_TIMEOUT: u32 = 2000;
 const PING_INTERVAL: u32 = 30_000;
-const PONG_TIMEOUT: u32 = 10_000;
+pub const PONG_TIMEOUT: u32 = 10_000;
 const CONNECTIONS: u32 = 1024;
 const RECONNECT_MAX: u32 = 60_000;
 
@@ -59,9 +57,7 @@ impl ws_server_config {
             )
         };
         if path.as_ref().is_some_and(|p| !is_path(p)) {
-            return Err(Status::InvalidArg.because(format_args!(
-                "path must begin with '/' and hold no '?', '#', white space, control character or non-ASCII"
-            )));
+            return Err(Status::InvalidArg.because("path must begin with '/' and hold no '?', '#', white space, control character or non-ASCII"));
         }
         check_subprotocols(subprotocols.as_deref())?;
         check_list(allowed_origins.as_deref(), "allowed_origins")?;
@@ -101,7 +97,7 @@ impl ws_client_config {
         };
         let parsed = parsed_url(url)?;
         if parsed.secure {
-            return Err(Status::Unsupported.because(format_args!("url: this build has no TLS")));
+            return Err(Status::Unsupported.because("url: this build has no TLS"));
         }
         check_subprotocols(subprotocols.as_deref())?;
         check_headers(headers.as_deref())?;
@@ -115,13 +111,12 @@ impl ws_client_config {
         let connect_timeout = or(self.connect_timeout_ms, CONNECT_TIMEOUT);
         let min = self.reconnect_min_ms;
         if min == 0 && self.reconnect_max_ms != 0 {
-            return Err(Status::InvalidArg.because(format_args!(
-                "reconnect_max_ms is set, but not reconnect_min_ms"
-            )));
+            return Err(
+                Status::InvalidArg.because("reconnect_max_ms is set, but not reconnect_min_ms")
+            );
         }
         if min != 0 && self.reconnect_max_ms != 0 && self.reconnect_max_ms < min {
-            return Err(Status::InvalidArg
-                .because(format_args!("reconnect_max_ms is below reconnect_min_ms")));
+            return Err(Status::InvalidArg.because("reconnect_max_ms is below reconnect_min_ms"));
         }
         Ok(client::Config {
             settings: Settings {
@@ -141,75 +136,18 @@ impl ws_client_config {
     }
 }
 
-/// What only a client's ws_proto has.
-pub struct ProtoRequest {
-    pub url: ClientUrl,
-    pub headers: Option<String>,
+pub fn parsed_url(url: &str) -> Result<ClientUrl, Error> {
+    ClientUrl::parse(url).map_err(|why| Status::InvalidArg.because(words!("url: {}", why)))
 }
 
-impl ws_proto_config {
-    pub unsafe fn settings(&self) -> Result<(endpoint::Settings, Option<ProtoRequest>), Error> {
-        let is_client = match self.role {
-            1 => false,
-            2 => true,
-            other => {
-                return Err(Status::InvalidArg.because(format_args!(
-                    "role is {other}, neither WS_SERVER nor WS_CLIENT"
-                )))
-            }
-        };
-        // SAFETY: texts, as ws_proto_new() asks for.
-        let (subprotocols, headers, url) = unsafe {
-            (
-                text(self.subprotocols, "subprotocols")?,
-                text(self.headers, "headers")?,
-                Text::optional(self.url, "url")?,
-            )
-        };
-        check_subprotocols(subprotocols.as_deref())?;
-        let request = match url {
-            Some(url) if is_client => {
-                check_headers(headers.as_deref())?;
-                let url = parsed_url(url)?;
-                Some(ProtoRequest { url, headers })
-            }
-            None if !is_client && headers.is_none() => None,
-            _ => {
-                return Err(Status::InvalidArg.because(format_args!(
-                    "url is for clients, who need it; headers are for clients"
-                )))
-            }
-        };
-        let pieces = self.pieces != 0;
-        let limits = Limits {
-            max_message: message_limit(self.max_message_size, pieces),
-            pieces,
-            ping_interval: interval(self.ping_interval_ms),
-            pong_timeout: or(self.pong_timeout_ms, PONG_TIMEOUT),
-            close_timeout: or(self.close_timeout_ms, CLOSE_TIMEOUT),
-        };
-        let settings = endpoint::Settings {
-            limits,
-            max_send_queue: send_queue(self.max_send_queue, limits.max_message),
-            handshake_timeout: or(self.handshake_timeout_ms, HANDSHAKE_TIMEOUT),
-            subprotocols,
-        };
-        Ok((settings, request))
-    }
-}
-
-fn parsed_url(url: &str) -> Result<ClientUrl, Error> {
-    ClientUrl::parse(url).map_err(|why| Status::InvalidArg.because(format_args!("url: {why}")))
-}
-
-fn check_headers(headers: Option<&str>) -> Result<(), Error> {
+pub fn check_headers(headers: Option<&str>) -> Result<(), Error> {
     match headers.map(handshake::check_extra_headers) {
-        Some(Err(why)) => Err(Status::InvalidArg.because(format_args!("headers: {why}"))),
+        Some(Err(why)) => Err(Status::InvalidArg.because(words!("headers: {}", why))),
         _ => Ok(()),
     }
 }
 
-fn or(value: u32, default: u32) -> u32 {
+pub fn or(value: u32, default: u32) -> u32 {
     if value == 0 {
         default
     } else {
@@ -222,14 +160,14 @@ fn bounded(value: u32, default: u32, min: u32, max: u32, name: &str) -> Result<u
     if (min..=max).contains(&value) {
         return Ok(value);
     }
-    Err(Status::InvalidArg.because(format_args!("{name} is {value}, not {min} to {max}")))
+    Err(Status::InvalidArg.because(words!("{} is {}, not {} to {}", name, value, min, max)))
 }
 
-fn interval(ms: u32) -> Option<u32> {
+pub fn interval(ms: u32) -> Option<u32> {
     (ms != WS_NEVER).then(|| or(ms, PING_INTERVAL))
 }
 
-fn message_limit(bytes: usize, pieces: bool) -> u64 {
+pub fn message_limit(bytes: usize, pieces: bool) -> u64 {
     match bytes {
         0 if pieces => u64::MAX,
         0 => MESSAGE_SIZE as u64,
@@ -238,7 +176,7 @@ fn message_limit(bytes: usize, pieces: bool) -> u64 {
 }
 
 /// By default there is room for an echo of the largest message.
-fn send_queue(bytes: usize, max_message: u64) -> usize {
+pub fn send_queue(bytes: usize, max_message: u64) -> usize {
     if bytes != 0 {
         return bytes;
     }
@@ -252,8 +190,9 @@ fn receive_buffer(bytes: usize) -> Result<usize, Error> {
     match bytes {
         0 => Ok(RECEIVE_BUFFER),
         4096..=0x100_0000 => Ok(bytes),
-        _ => Err(Status::InvalidArg.because(format_args!(
-            "receive_buffer_size is {bytes}, not 4 KiB to 16 MiB"
+        _ => Err(Status::InvalidArg.because(words!(
+            "receive_buffer_size is {}, not 4 KiB to 16 MiB",
+            bytes
         ))),
     }
 }
@@ -264,12 +203,12 @@ fn is_path(path: &str) -> bool {
 }
 
 fn both_deliveries() -> Error {
-    Status::InvalidArg.because(format_args!("on_message and on_piece exclude each other"))
+    Status::InvalidArg.because("on_message and on_piece exclude each other")
 }
 
-fn check_subprotocols(list: Option<&str>) -> Result<(), Error> {
+pub fn check_subprotocols(list: Option<&str>) -> Result<(), Error> {
     match list.map(handshake::check_subprotocols) {
-        Some(Err(why)) => Err(Status::InvalidArg.because(format_args!("subprotocols: {why}"))),
+        Some(Err(why)) => Err(Status::InvalidArg.because(words!("subprotocols: {}", why))),
         _ => Ok(()),
     }
 }
@@ -278,16 +217,15 @@ fn check_subprotocols(list: Option<&str>) -> Result<(), Error> {
 fn check_list(list: Option<&str>, name: &str) -> Result<(), Error> {
     match list {
         Some(list) if list.is_empty() || !is_field_value(list.as_bytes()) => {
-            Err(Status::InvalidArg.because(format_args!(
-                "{name} is empty or holds what no header can hold"
-            )))
+            Err(Status::InvalidArg
+                .because(words!("{} is empty or holds what no header can hold", name)))
         }
         _ => Ok(()),
     }
 }
 
 /// A copy of an optional text.
-unsafe fn text(text: *const c_char, name: &str) -> Result<Option<String>, Error> {
+pub unsafe fn text(text: *const c_char, name: &str) -> Result<Option<String>, Error> {
     // SAFETY: NUL-terminated, as the caller promises.
     let Some(text) = unsafe { Text::optional(text, name) }? else {
         return Ok(None);

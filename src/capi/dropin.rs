@@ -147,7 +147,7 @@ pub unsafe extern "C" fn ws_wfl_ip_by_host_name(
         return -spent(began).max(1);
     };
     if !ip.is_null() {
-        let text = crate::text::Line::<16>::from(format_args!("{a}.{b}.{c}.{d}"));
+        let text = crate::text::Line::<16>::from(words!("{}.{}.{}.{}", a, b, c, d));
         let text = text.as_c_str().to_bytes_with_nul();
         ptr::copy_nonoverlapping(text.as_ptr().cast(), ip, text.len());
     }

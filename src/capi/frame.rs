@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::guard;
+use super::proto_guard as guard;
 use super::status::ws_status;
 use crate::error::{Error, Status};
 use crate::proto::frame::{Header, Opcode};
@@ -140,7 +140,7 @@ impl TryFrom<ws_frame_head> for Header {
         let opcode = u8::try_from(head.opcode).ok().and_then(Opcode::from_u8);
         let rsv = u8::try_from(head.rsv).ok().filter(|rsv| *rsv <= 7);
         let (Some(opcode), Some(rsv)) = (opcode, rsv) else {
-            return Err(Status::InvalidArg.because(format_args!("opcode or rsv is out of bounds")));
+            return Err(Status::InvalidArg.because("opcode or rsv is out of bounds"));
         };
         let header = Header {
             fin: head.fin != 0,
@@ -152,13 +152,13 @@ impl TryFrom<ws_frame_head> for Header {
         // What must not be read must not be written.
         match Header::parse(&header.encode()) {
             Ok(_) => Ok(header),
-            Err(violation) => Err(Status::InvalidArg.because(format_args!("{}", violation.why()))),
+            Err(violation) => Err(Status::InvalidArg.because(violation.why())),
         }
     }
 }
 
 fn protocol(violation: crate::proto::close::Violation) -> Error {
-    Status::Protocol.because(format_args!("{}", violation.why()))
+    Status::Protocol.because(violation.why())
 }
 
 fn length_or(status: ws_status, len: c_int) -> c_int {

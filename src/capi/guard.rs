@@ -5,15 +5,12 @@
 //! that is not NULL came from ws_*_new() and was not freed, a text is NUL-terminated, data is
 //! readable for its length, and what a callback received is used only inside it.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::{c_char, c_int, c_void, CStr};
 use core::mem::{size_of, ManuallyDrop};
 use core::{ptr, slice};
 
 use super::client::ws_client;
-use super::proto::ws_proto;
-use super::proto_handle::Proto;
 use super::request::{ws_request, ws_response};
 use super::server::ws_server;
 use super::status::ws_status;
@@ -34,7 +31,7 @@ pub fn last_error() -> *const c_char {
 
 /// The status for the caller; errno and the words are set on the way.
 #[inline]
-fn answer(result: Result<(), Error>) -> ws_status {
+pub fn answer(result: Result<(), Error>) -> ws_status {
     match result {
         Ok(()) => ws_status::WS_OK,
         Err(error) => failed(error),
@@ -44,10 +41,7 @@ fn answer(result: Result<(), Error>) -> ws_status {
 #[cold]
 fn failed(error: Error) -> ws_status {
     if !error.explained {
-        let text = Status::text_of(error.status as c_int)
-            .to_str()
-            .unwrap_or("");
-        error::explain(format_args!("{text}"));
+        error::explain(&error.status);
     }
     if error.errno != 0 {
         Errno(error.errno).set();
@@ -55,8 +49,8 @@ fn failed(error: Error) -> ws_status {
     error.status.into()
 }
 
-fn null(what: &str) -> Error {
-    Status::InvalidArg.because(format_args!("{what} is NULL"))
+pub fn null(what: &str) -> Error {
+    Status::InvalidArg.because(words!("{} is NULL", what))
 }
 
 /// Runs `body` on a handle.
@@ -74,7 +68,7 @@ unsafe fn with_handle<T>(
 }
 
 /// Asks a handle for a value; `default` for NULL, or if a bug was contained.
-unsafe fn ask<T, R>(handle: *const T, what: &str, default: R, body: impl FnOnce(&T) -> R) -> R {
+pub unsafe fn ask<T, R>(handle: *const T, what: &str, default: R, body: impl FnOnce(&T) -> R) -> R {
     // SAFETY: as the caller promises.
     let Some(handle) = (unsafe { handle.as_ref() }) else {
         answer(Err(null(what)));
@@ -166,57 +160,6 @@ pub unsafe fn free<T>(handle: *const T, close: impl FnOnce(&T) -> Result<(), Err
     ws_status::WS_OK
 }
 
-/// Makes a handle that one thread at a time uses: `*out` is NULL unless it worked.
-pub unsafe fn make_box<H, T>(
-    out: *mut *mut H,
-    body: impl FnOnce() -> Result<Box<T>, Error>,
-) -> ws_status {
-    if out.is_null() {
-        return answer(Err(null("out")));
-    }
-    // SAFETY: out is a valid place, as the caller promises.
-    unsafe { *out = ptr::null_mut() };
-    answer(contain(|| {
-        let made = Box::into_raw(body()?);
-        // SAFETY: as above.
-        unsafe { *out = made.cast() };
-        Ok(())
-    }))
-}
-
-pub unsafe fn free_box<T>(handle: *mut T) {
-    if !handle.is_null() {
-        // SAFETY: it came from make_box, and the caller gives it up.
-        let handle = unsafe { Box::from_raw(handle) };
-        let _ = contain(|| {
-            drop(handle);
-            Ok(())
-        });
-    }
-}
-
-/// Runs `body` on a ws_proto, which only this thread uses.
-pub unsafe fn proto(
-    proto: *mut ws_proto,
-    body: impl FnOnce(&mut Proto) -> Result<(), Error>,
-) -> ws_status {
-    // SAFETY: as the caller promises.
-    match unsafe { proto.cast::<Proto>().as_mut() } {
-        None => answer(Err(null("proto"))),
-        Some(proto) => answer(contain(|| body(proto))),
-    }
-}
-
-pub unsafe fn proto_or<R>(proto: *const ws_proto, default: R, body: impl FnOnce(&Proto) -> R) -> R {
-    // SAFETY: as the caller promises.
-    unsafe { ask(proto.cast::<Proto>(), "proto", default, body) }
-}
-
-/// Runs `body`, which needs no handle.
-pub fn run(body: impl FnOnce() -> Result<(), Error>) -> ws_status {
-    answer(contain(body))
-}
-
 /// A config struct of any version: what the caller's is shorter is taken as zero, what it is
 /// longer must be zero.
 pub unsafe fn config<T: Copy>(config: *const T, name: &str) -> Result<T, Error> {
@@ -229,15 +172,19 @@ pub unsafe fn config<T: Copy>(config: *const T, name: &str) -> Result<T, Error> 
         let size = *config.cast::<usize>();
         let plausible = (MIN_CONFIG..=MAX_CONFIG).contains(&size) && size % size_of::<usize>() == 0;
         if !plausible {
-            return Err(Status::InvalidArg.because(format_args!(
-                "{name}.struct_size is {size}: set it to sizeof({name})"
+            return Err(Status::InvalidArg.because(words!(
+                "{}.struct_size is {}: set it to sizeof({})",
+                name,
+                size,
+                name
             )));
         }
         let known = size.min(size_of::<T>());
         let bytes = slice::from_raw_parts(config.cast::<u8>(), size);
         if bytes.get(known..).unwrap_or(&[]).iter().any(|&b| b != 0) {
-            return Err(Status::InvalidArg.because(format_args!(
-                "{name} has fields that this version of libws does not know"
+            return Err(Status::InvalidArg.because(words!(
+                "{} has fields that this version of libws does not know",
+                name
             )));
         }
         let mut copy = core::mem::zeroed::<T>();
@@ -262,7 +209,7 @@ impl Text {
         let text = unsafe { CStr::from_ptr(text) };
         match text.to_str() {
             Ok(text) => Ok(Some(text)),
-            Err(_) => Err(Status::InvalidArg.because(format_args!("{what} is not valid UTF-8"))),
+            Err(_) => Err(Status::InvalidArg.because(words!("{} is not valid UTF-8", what))),
         }
     }
 
@@ -305,56 +252,10 @@ pub unsafe fn data<'a>(data: *const c_void, len: usize) -> Result<&'a [u8], Erro
 #[cold]
 fn no_data(null: bool, len: usize) -> Error {
     if null {
-        Status::InvalidArg.because(format_args!("data is NULL, but len is {len}"))
+        Status::InvalidArg.because(words!("data is NULL, but len is {}", len))
     } else {
-        Status::TooBig.because(format_args!("len is {len}"))
+        Status::TooBig.because(words!("len is {}", len))
     }
-}
-
-/// As `data`, to be written to.
-pub unsafe fn data_mut<'a>(to: *mut c_void, len: usize) -> Result<&'a mut [u8], Error> {
-    // SAFETY: as the caller promises.
-    unsafe { data(to, len) }?;
-    if len == 0 {
-        return Ok(&mut []);
-    }
-    // SAFETY: writable for len bytes, as the caller promises.
-    Ok(unsafe { slice::from_raw_parts_mut(to.cast(), len) })
-}
-
-/// Shows bytes to the caller: their number, and where they are in `*to`, which may be NULL.
-pub unsafe fn lend(bytes: &[u8], to: *mut *const c_void) -> usize {
-    // SAFETY: a valid place if not NULL, as the caller promises.
-    if let Some(to) = unsafe { to.as_mut() } {
-        *to = bytes.as_ptr().cast();
-    }
-    bytes.len()
-}
-
-pub unsafe fn place_in<'a, T>(from: *const T, what: &str) -> Result<&'a T, Error> {
-    // SAFETY: readable if not NULL, as the caller promises.
-    unsafe { from.as_ref() }.ok_or_else(|| null(what))
-}
-
-pub unsafe fn place<'a, T>(to: *mut T, what: &str) -> Result<&'a mut T, Error> {
-    // SAFETY: writable if not NULL, as the caller promises; it holds a valid T, or T is plain bytes.
-    unsafe { to.as_mut() }.ok_or_else(|| null(what))
-}
-
-pub unsafe fn array_in<'a, const N: usize>(
-    from: *const u8,
-    what: &str,
-) -> Result<&'a [u8; N], Error> {
-    // SAFETY: as the caller promises.
-    unsafe { place_in(from.cast::<[u8; N]>(), what) }
-}
-
-pub unsafe fn array_out<'a, const N: usize>(
-    to: *mut u8,
-    what: &str,
-) -> Result<&'a mut [u8; N], Error> {
-    // SAFETY: as the caller promises.
-    unsafe { place(to.cast::<[u8; N]>(), what) }
 }
 
 /// Enum values that come in from C are taken as int and checked.
@@ -369,9 +270,7 @@ pub fn kind(kind: c_int) -> Result<Kind, Error> {
 
 #[cold]
 fn no_kind(kind: c_int) -> Error {
-    Status::InvalidArg.because(format_args!(
-        "kind is {kind}, neither WS_TEXT nor WS_BINARY"
-    ))
+    Status::InvalidArg.because(words!("kind is {}, neither WS_TEXT nor WS_BINARY", kind))
 }
 
 pub unsafe fn request<'a>(request: *const ws_request) -> Option<&'a RequestView> {
@@ -423,8 +322,11 @@ pub unsafe fn size_of_out<T>(out: *const T, name: &str) -> Result<usize, Error> 
     if (MIN_CONFIG..=MAX_CONFIG).contains(&size) && size % 4 == 0 {
         return Ok(size);
     }
-    Err(Status::InvalidArg.because(format_args!(
-        "{name}.struct_size is {size}: set it to sizeof({name})"
+    Err(Status::InvalidArg.because(words!(
+        "{}.struct_size is {}: set it to sizeof({})",
+        name,
+        size,
+        name
     )))
 }
 

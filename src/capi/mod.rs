@@ -13,21 +13,32 @@
 mod callbacks;
 mod client;
 mod config;
+#[cfg(feature = "dropin")]
 mod dropin;
+#[cfg(feature = "proto")]
 mod frame;
 mod guard;
 mod log;
+#[cfg(feature = "proto")]
 mod proto;
+#[cfg(feature = "proto")]
+mod proto_config;
+#[cfg(feature = "proto")]
+mod proto_guard;
+#[cfg(feature = "proto")]
 mod proto_handle;
 mod request;
 mod server;
 mod status;
+#[cfg(feature = "dropin")]
 pub mod table;
 mod types;
 
 pub use client::ws_client_config;
+#[cfg(feature = "proto")]
 pub use frame::{ws_frame_head, ws_opcode};
 pub use log::ws_log_level;
+#[cfg(feature = "proto")]
 pub use proto::{ws_proto_config, ws_proto_end, ws_proto_event, ws_proto_event_type, ws_role};
 pub use server::ws_server_config;
 pub use status::ws_status;

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
-use super::guard::{self, Text};
+use super::proto_guard::{self as guard, Text};
 use super::proto_handle::Proto;
 use super::request::ws_request;
 use super::status::ws_status;

@@ -309,10 +309,10 @@ impl Proto {
             return Ok(());
         }
         Err(match self.endpoint.is_asked() {
-            true => Status::Again.because(format_args!("a request waits for its answer")),
-            false => Status::Again.because(format_args!(
-                "bytes fed before are not used up: call ws_proto_next() until WS_PROTO_NONE"
-            )),
+            true => Status::Again.because("a request waits for its answer"),
+            false => Status::Again.because(
+                "bytes fed before are not used up: call ws_proto_next() until WS_PROTO_NONE",
+            ),
         })
     }
 }
@@ -374,15 +374,15 @@ fn status_of(cause: Cause) -> Status {
 
 fn answer(result: Result<(), CommandError>) -> Result<(), Error> {
     result.map_err(|error| match error {
-        CommandError::Again => Status::Again.because(format_args!("the send queue is full")),
-        CommandError::Invalid(why) => Status::InvalidArg.because(format_args!("{why}")),
-        CommandError::Send(SendError::Fragmented) => Status::InvalidArg.because(format_args!(
-            "a message in fragments is unfinished, or of another kind"
-        )),
+        CommandError::Again => Status::Again.because("the send queue is full"),
+        CommandError::Invalid(why) => Status::InvalidArg.because(why),
+        CommandError::Send(SendError::Fragmented) => {
+            Status::InvalidArg.because("a message in fragments is unfinished, or of another kind")
+        }
         CommandError::Send(error) => Status::from(error).into(),
     })
 }
 
 fn no_randomness(errno: Errno) -> Error {
-    Error::io(errno, format_args!("getrandom"))
+    Error::io(errno, "getrandom")
 }

@@ -17,15 +17,14 @@ use crate::net::sys::{monotonic_ms, Fd};
 use crate::proto::connection::Role;
 use crate::proto::handshake::{self, Answer, Asked, Offer};
 use crate::proto::http::{Fed, HeadBuffer, HttpError, Request};
-use crate::proto::url::{ClientUrl, Host};
+use crate::proto::url::{copy, ClientUrl, Host};
 use crate::proto::OutOfMemory;
+use crate::text::{decimal, DIGITS};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_int;
-use core::fmt::Write;
 
 /// When the caller gives no limit, in ms.
 pub const CONNECT_TIMEOUT: u64 = 1000;
@@ -37,7 +36,7 @@ pub fn request_server(host: &str, port: i32, path: &str, until: u64) -> Option<c
     match connect(host, port, path, until) {
         Ok(fd) => Some(fd),
         Err(why) => {
-            log::info(format_args!("ws_requestServer {host}:{port}: {why}"));
+            log::info(words!("ws_requestServer {}:{}: {}", host, port, why));
             None
         }
     }
@@ -66,11 +65,11 @@ fn client_url(host: &str, port: i32, path: &str) -> Result<ClientUrl, &'static s
     let literal = host.contains(':') && !host.starts_with('[');
     let (open, close) = if literal { ("[", "]") } else { ("", "") };
     let slash = if path.starts_with('/') { "" } else { "/" };
-    let mut text = String::new();
-    text.try_reserve(host.len() + path.len() + 32)
-        .map_err(|_| "out of memory")?;
-    let _ = write!(text, "ws://{open}{host}{close}:{port}{slash}{path}");
-    ClientUrl::parse(&text)
+    let mut digits = [0; DIGITS];
+    let port = core::str::from_utf8(decimal(port.into(), &mut digits)).unwrap_or_default();
+    ClientUrl::parse(&copy(&[
+        "ws://", open, host, close, ":", port, slash, path,
+    ])?)
 }
 
 /// Where a host is: within the time limit, also if the name servers are silent.
@@ -236,10 +235,7 @@ pub fn path_matches(path: Option<&[u8]>, request: &Request) -> bool {
 }
 
 fn refuse(fd: &Fd, error: HttpError, until: u64) -> i32 {
-    log::info(format_args!(
-        "ws_replyClient: {} {}",
-        error.status, error.why
-    ));
+    log::info(words!("ws_replyClient: {} {}", error.status, error.why));
     let mut out = Vec::new();
     if handshake::write_refusal(&mut out, error, false).is_ok() {
         let _ = send_until(fd, &out, until);

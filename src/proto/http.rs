@@ -68,19 +68,5 @@ pub(crate) fn append(out: &mut Vec<u8>, parts: &[&[u8]]) -> Result<(), OutOfMemo
     Ok(())
 }
 
-/// Decimal digits without the formatting machinery of `core::fmt`.
-pub(crate) fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut start = digits.len();
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + (n % 10) as u8;
-        start -= 1;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    digits.get(start..).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 
 pub mod close;
 pub mod connection;
+#[cfg(feature = "proto")]
 pub mod endpoint;
 pub mod frame;
 pub mod handshake;

@@ -6,11 +6,11 @@
 
 mod authority;
 
-pub use authority::Host;
+pub use authority::{copy, Host};
 
-use super::http::decimal;
+use crate::text::{decimal, DIGITS};
 use alloc::string::String;
-use authority::{copy, Authority};
+use authority::Authority;
 
 /// A WebSocket URI (RFC 6455 section 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl ClientUrl {
             host_header: if port == default {
                 copy(&[authority.text])?
             } else {
-                let mut digits = [0; 20];
+                let mut digits = [0; DIGITS];
                 let digits = decimal(port.into(), &mut digits);
                 let digits = core::str::from_utf8(digits).unwrap_or_default();
                 copy(&[authority.text, ":", digits])?

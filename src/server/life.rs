@@ -36,12 +36,11 @@ impl Server {
     /// One turn in this thread.
     pub fn poll(&self, timeout: c_int) -> Result<(), Error> {
         if timeout < -1 {
-            return Err(Status::InvalidArg.because(format_args!("timeout_ms is below -1")));
+            return Err(Status::InvalidArg.because("timeout_ms is below -1"));
         }
         if self.engines.len() > 1 {
-            return Err(Status::InvalidArg.because(format_args!(
-                "ws_server_poll drives one loop, config.threads is more"
-            )));
+            return Err(Status::InvalidArg
+                .because("ws_server_poll drives one loop, config.threads is more"));
         }
         let engine = self.first();
         if self.running.load(Ordering::Acquire) {
@@ -129,12 +128,11 @@ impl Server {
             let body = Box::new(move || {
                 if let Some(engine) = server.engines.get(index) {
                     if let Err(error) = crate::guard::contain(|| server.serve(engine)) {
-                        log::error(format_args!("loop {index} ended: {:?}", error.status));
+                        log::error(words!("loop {} ended: {}", index, error.status));
                     }
                 }
             });
-            let thread = Thread::spawn(body)
-                .map_err(|errno| Error::io(errno, format_args!("pthread_create")))?;
+            let thread = Thread::spawn(body).map_err(|errno| Error::io(errno, "pthread_create"))?;
             let mut threads = self.threads.lock();
             threads.try_reserve(1).map_err(|_| Status::NoMemory)?;
             threads.push(thread);
@@ -162,7 +160,5 @@ impl Server {
 }
 
 fn reentrant() -> Error {
-    Status::Reentrant.because(format_args!(
-        "inside a callback, or the server runs already"
-    ))
+    Status::Reentrant.because("inside a callback, or the server runs already")
 }

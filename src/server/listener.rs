@@ -34,15 +34,13 @@ const REST_TIMER: u32 = 0;
 impl Server {
     pub fn listen(&self, url: &str) -> Result<(), Error> {
         let parsed = ListenUrl::parse(url)
-            .map_err(|why| Status::InvalidArg.because(format_args!("{url}: {why}")))?;
+            .map_err(|why| Status::InvalidArg.because(words!("{}: {}", url, why)))?;
         if self.running.load(Ordering::Acquire) || self.first().is_running() {
-            return Err(Status::Reentrant.because(format_args!("the server runs already")));
+            return Err(Status::Reentrant.because("the server runs already"));
         }
         let listener = match parsed {
             ListenUrl::Tcp { secure: true, .. } => {
-                return Err(
-                    Status::Unsupported.because(format_args!("{url}: this build has no TLS"))
-                );
+                return Err(Status::Unsupported.because(words!("{}: this build has no TLS", url)));
             }
             ListenUrl::Tcp { host, port, .. } => self.listen_tcp(url, &addr_of(&host, port)?)?,
             ListenUrl::Unix(path) => self.listen_unix(path)?,
@@ -54,13 +52,13 @@ impl Server {
         let epoll = self.first().remote().epoll();
         epoll
             .add(listener.fd.raw(), token, Interest::Level)
-            .map_err(|errno| Error::io(errno, format_args!("epoll_ctl {url}")))?;
+            .map_err(|errno| Error::io(errno, words!("epoll_ctl {}", url)))?;
         listeners.0.push(listener);
         Ok(())
     }
 
     fn listen_tcp(&self, url: &str, addr: &Addr) -> Result<Listener, Error> {
-        let fail = |what| move |errno| Error::io(errno, format_args!("{what} {url}"));
+        let fail = |what| move |errno| Error::io(errno, words!("{} {}", what, url));
         let fd = socket::stream(addr).map_err(fail("socket"))?;
         socket::set_reuse_addr(&fd).map_err(fail("SO_REUSEADDR"))?;
         if addr.family() == libc::AF_INET6 {
@@ -75,9 +73,9 @@ impl Server {
     }
 
     fn listen_unix(&self, path: &str) -> Result<Listener, Error> {
-        let fail = |what| move |errno| Error::io(errno, format_args!("{what} {path}"));
+        let fail = |what| move |errno| Error::io(errno, words!("{} {}", what, path));
         let addr = Addr::unix(path.as_bytes()).ok_or_else(|| {
-            Status::InvalidArg.because(format_args!("{path}: longer than a socket path may be"))
+            Status::InvalidArg.because(words!("{}: longer than a socket path may be", path))
         })?;
         let file = CString::new(path).map_err(|_| Status::InvalidArg)?;
         let fd = socket::stream(&addr).map_err(fail("socket"))?;
@@ -104,10 +102,10 @@ impl Server {
     fn listen_inherited(&self, number: i32) -> Result<Listener, Error> {
         if !socket::is_listening(number) {
             return Err(Status::InvalidArg
-                .because(format_args!("fd:{number} is not a listening stream socket")));
+                .because(words!("fd:{} is not a listening stream socket", number)));
         }
         let fd = Fd::owning(number);
-        socket::adopt(&fd).map_err(|errno| Error::io(errno, format_args!("fcntl fd:{number}")))?;
+        socket::adopt(&fd).map_err(|errno| Error::io(errno, words!("fcntl fd:{}", number)))?;
         socket::set_nodelay(&fd);
         socket::set_user_timeout(&fd, self.config.settings.user_timeout());
         Ok(Listener { fd, file: None })
@@ -146,8 +144,9 @@ impl Server {
         for _ in 0..ACCEPT_BATCH {
             let load: u32 = self.engines.iter().map(|e| e.remote().load()).sum();
             if load as usize >= self.config.max_connections as usize + SPARE_SLOTS {
-                log::warn(format_args!(
-                    "{load} connections: accepting rests until one ends"
+                log::warn(words!(
+                    "{} connections: accepting rests until one ends",
+                    load
                 ));
                 self.full.store(true, Ordering::Relaxed);
                 return listeners.watch(self.first(), Interest::Nothing);
@@ -156,8 +155,10 @@ impl Server {
                 Ok((fd, peer)) => self.hand_over(engine, Stream::Plain(fd), peer),
                 Err(errno) if errno.would_block() => return,
                 Err(errno) if errno.is_shortage() => {
-                    log::warn(format_args!(
-                        "accept: {errno}; accepting rests for {REST} ms"
+                    log::warn(words!(
+                        "accept: {}; accepting rests for {} ms",
+                        errno,
+                        REST as u32
                     ));
                     let at = engine.with(|l| l.set_timer(REST_TIMER, Some(l.now + REST)));
                     if at == Some(Ok(())) {
@@ -166,7 +167,7 @@ impl Server {
                     return;
                 }
                 // The peer gave up while it waited, or a firewall did: the next one.
-                Err(errno) => log::debug(format_args!("accept: {errno}")),
+                Err(errno) => log::debug(words!("accept: {}", errno)),
             }
         }
     }
@@ -189,7 +190,7 @@ impl Server {
         if least.index() == engine.index() {
             let taken = engine.with(|l| l.adopt(stream, peer));
             if let Some(Err(_)) = taken {
-                log::error(format_args!("{peer}: no memory to take it in"));
+                log::error(words!("{}: no memory to take it in", peer));
             }
             return;
         }
@@ -233,12 +234,10 @@ fn addr_of(host: &Host, port: u16) -> Result<Addr, Error> {
         Host::V6(ip) => Ok(Addr::v6(*ip, port)),
         Host::Name(name) => {
             let c_name = CString::new(name.as_bytes()).map_err(|_| Status::InvalidArg)?;
-            let found = socket::lookup(&c_name, port).map_err(|error| {
-                let why = error.0.to_str().unwrap_or("");
-                Status::Dns.because(format_args!("{name}: {why}"))
-            })?;
+            let found = socket::lookup(&c_name, port)
+                .map_err(|error| Status::Dns.because(words!("{}: {}", name, error.0)))?;
             let first = found.first().copied();
-            first.ok_or_else(|| Status::Dns.because(format_args!("{name}: no address")))
+            first.ok_or_else(|| Status::Dns.because(words!("{}: no address", name)))
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::proto::close;
 use crate::proto::frame::{Header, Kind, Opcode};
 use crate::proto::http::HttpError;
 use crate::proto::outbox::Shared;
+use crate::text::Hex;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -251,8 +252,8 @@ impl Driver for Server {
     fn broken(&self, _engine: &Engine, _id: ConnId, ending: Ending) {
         match ending {
             Ending::Clean => {}
-            Ending::HandshakeTimeout => log::info(format_args!("a handshake timed out")),
-            other => log::debug(format_args!("a connection ended unopened: {other:?}")),
+            Ending::HandshakeTimeout => log::info("a handshake timed out"),
+            other => log::debug(words!("a connection ended unopened: {}", other.status())),
         }
     }
 
@@ -286,10 +287,14 @@ impl Driver for Server {
         } else {
             log::INFO
         };
-        let reason = core::str::from_utf8(info.reason.as_bytes()).unwrap_or("");
         log::write(
             level,
-            format_args!("connection {:x} ended: {} {reason}", id.0, info.code),
+            &words!(
+                "connection {} ended: {} {}",
+                Hex(id.0),
+                info.code,
+                info.reason
+            ),
         );
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.handler.closed(id, info);
@@ -306,11 +311,11 @@ impl Driver for Server {
 pub fn checked_close(code: u16, reason: &str) -> Result<u16, Error> {
     let code = if code == 0 { 1000 } else { code };
     if !close::is_sendable(code) {
-        return Err(Status::InvalidArg.because(format_args!("close code {code} must not be sent")));
+        return Err(Status::InvalidArg.because(words!("close code {} must not be sent", code)));
     }
     if reason.len() > close::MAX_REASON {
         let len = reason.len();
-        return Err(Status::TooBig.because(format_args!("a close reason of {len} bytes, over 123")));
+        return Err(Status::TooBig.because(words!("a close reason of {} bytes, over 123", len)));
     }
     Ok(code)
 }
@@ -319,8 +324,7 @@ fn checked_topic(topic: &str) -> Result<&str, Error> {
     match topic.len() {
         1..=255 => Ok(topic),
         len => {
-            Err(Status::InvalidArg
-                .because(format_args!("a topic has 1 to 255 bytes, this one {len}")))
+            Err(Status::InvalidArg.because(words!("a topic has 1 to 255 bytes, this one {}", len)))
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Status};
 use crate::proto::handshake::{self, c_string};
 use crate::proto::http::{is_field_value, is_token, Request};
+use crate::text::Say;
 use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -47,25 +48,22 @@ impl<'a> Reply<'a> {
 
     pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), Error> {
         if !is_token(name.as_bytes()) {
-            return Err(invalid(format_args!(
-                "a header's name must be an HTTP token"
-            )));
+            return Err(invalid("a header's name must be an HTTP token"));
         }
         let ours = OURS.iter().any(|o| o.eq_ignore_ascii_case(name));
         let prefix = name.get(..14).unwrap_or("");
         if ours || prefix.eq_ignore_ascii_case("sec-websocket-") {
-            return Err(invalid(format_args!(
-                "libws writes the header {name} itself"
-            )));
+            return Err(invalid(words!("libws writes the header {} itself", name)));
         }
         if !is_field_value(value.as_bytes()) {
-            return Err(invalid(format_args!(
-                "the value of {name} has a character that HTTP forbids"
+            return Err(invalid(words!(
+                "the value of {} has a character that HTTP forbids",
+                name
             )));
         }
         let more = name.len() + value.len() + 4;
         if self.headers.len() + more > MAX_ADDED {
-            return Err(Status::TooBig.because(format_args!("more than 8 KiB of headers")));
+            return Err(Status::TooBig.because("more than 8 KiB of headers"));
         }
         self.headers
             .try_reserve(more)
@@ -78,7 +76,7 @@ impl<'a> Reply<'a> {
 
     pub fn choose_subprotocol(&mut self, name: Option<&str>) -> Result<(), Error> {
         let Some(request) = self.upgrade else {
-            return Err(invalid(format_args!("a subprotocol belongs to an upgrade")));
+            return Err(invalid("a subprotocol belongs to an upgrade"));
         };
         let chosen = match name {
             None => None,
@@ -86,8 +84,9 @@ impl<'a> Reply<'a> {
                 Some(c_string(name)?)
             }
             Some(name) => {
-                return Err(invalid(format_args!(
-                    "the client did not offer subprotocol {name}"
+                return Err(invalid(words!(
+                    "the client did not offer subprotocol {}",
+                    name
                 )));
             }
         };
@@ -104,12 +103,9 @@ impl<'a> Reply<'a> {
         let status = u16::try_from(status)
             .ok()
             .filter(|s| (200..=599).contains(s));
-        let status =
-            status.ok_or_else(|| invalid(format_args!("http_status is not 200 to 599")))?;
+        let status = status.ok_or_else(|| invalid("http_status is not 200 to 599"))?;
         if !content_type.is_none_or(|t| is_field_value(t.as_bytes())) {
-            return Err(invalid(format_args!(
-                "content_type has a character that HTTP forbids"
-            )));
+            return Err(invalid("content_type has a character that HTTP forbids"));
         }
         let mut copy = Vec::new();
         copy.try_reserve_exact(body.len())
@@ -130,6 +126,6 @@ pub fn owned(text: &str) -> Result<String, Status> {
     Ok(copy)
 }
 
-fn invalid(text: core::fmt::Arguments<'_>) -> Error {
+fn invalid(text: impl Say) -> Error {
     Status::InvalidArg.because(text)
 }

@@ -10,6 +10,7 @@ use crate::net::sys::socket::Addr;
 use crate::proto::handshake::{self, Asked, ServerHandshake, PLAIN_TEXT};
 use crate::proto::http::{self, HttpError, Request};
 use crate::proto::OutOfMemory;
+use crate::text::Hex;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
@@ -40,7 +41,7 @@ impl Server {
         peer: &Addr,
         error: HttpError,
     ) -> After {
-        log::info(format_args!("{peer}: {} {}", error.status, error.why));
+        log::info(words!("{}: {} {}", peer, error.status, error.why));
         engine.counters().handshakes_failed.add(1);
         refuse(engine, id, error, false)
     }
@@ -88,13 +89,14 @@ impl Server {
                 .ok()
                 .filter(|s| (300..=599).contains(s));
             if status.is_none() {
-                log::error(format_args!(
-                    "on_upgrade returned {verdict}, no HTTP status: 500 sent"
+                log::error(words!(
+                    "on_upgrade returned {}, no HTTP status: 500 sent",
+                    verdict
                 ));
             }
             reply.status = status.unwrap_or(500);
             engine.counters().handshakes_failed.add(1);
-            log::info(format_args!(
+            log::info(words!(
                 "upgrade refused by the application: {}",
                 reply.status
             ));
@@ -116,12 +118,11 @@ impl Server {
         let opened = engine.with(|l| l.write(id, &out).and_then(|()| l.open(id)));
         match opened {
             Some(Ok(())) => {
-                let (peer, path) = (view.peer().to_str(), view.path().to_str());
-                log::info(format_args!(
-                    "connection {:x} open: {} {}",
-                    id.0,
-                    peer.unwrap_or(""),
-                    path.unwrap_or("")
+                log::info(words!(
+                    "connection {} open: {} {}",
+                    Hex(id.0),
+                    view.peer(),
+                    view.path()
                 ));
                 self.handler.open(id, view);
                 After::Opened
@@ -193,10 +194,11 @@ impl Server {
     }
 
     fn refuse(&self, engine: &Engine, id: ConnId, view: &RequestView, error: HttpError) -> After {
-        let peer = view.peer().to_str().unwrap_or("");
-        log::info(format_args!(
-            "{peer} refused: {} {}",
-            error.status, error.why
+        log::info(words!(
+            "{} refused: {} {}",
+            view.peer(),
+            error.status,
+            error.why
         ));
         engine.counters().handshakes_failed.add(1);
         refuse(engine, id, error, view.method() == c"HEAD")

@@ -54,7 +54,7 @@ pub fn create(port: u16, path: Option<Vec<u8>>, board: Box<dyn Board>) -> Option
 }
 
 fn no_thread(errno: &Errno) {
-    log::error(format_args!("ws_server_create: {errno}"));
+    log::error(words!("ws_server_create: {}", errno));
 }
 
 /// Ends the server whose handle lies at `address`; an unknown one is left alone. In a callback of
@@ -90,14 +90,14 @@ impl Service {
             server.close_all()
         });
         if let Err(error) = served {
-            log::error(format_args!("ws_server ended: {:?}", error.status));
+            log::error(words!("ws_server ended: {}", error.status));
         }
         self.board.ended();
     }
 
     /// Binds the port, as soon as another program has left it.
     fn bind(&self, server: &Server, port: u16) -> bool {
-        let url = Line::<32>::from(format_args!("ws://0.0.0.0:{port}"));
+        let url = Line::<32>::from(words!("ws://0.0.0.0:{}", port));
         let url = core::str::from_utf8(url.as_bytes()).unwrap_or_default();
         let until = monotonic_ms() + BIND_TIMEOUT;
         while !self.stop.load(Ordering::Acquire) {
@@ -106,7 +106,7 @@ impl Service {
             };
             if monotonic_ms() >= until {
                 let errno = Errno(error.errno);
-                log::error(format_args!("ws_server_create: port {port}: {errno}"));
+                log::error(words!("ws_server_create: port {}: {}", port, errno));
                 return false;
             }
             wait(self.wake.raw(), Until::Readable, BIND_INTERVAL);

@@ -8,8 +8,8 @@ pub mod poll;
 pub mod socket;
 pub mod thread;
 
+use crate::text::{Pen, Say};
 use core::ffi::{c_int, CStr};
-use core::fmt;
 
 /// What errno said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,14 @@ impl Errno {
     }
 }
 
-impl fmt::Display for Errno {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Say for Errno {
+    fn say(&self, pen: &mut Pen<'_>) {
         let mut text = [0u8; 96];
         // SAFETY: the buffer is writable for its length; the XSI strerror_r ends it with a NUL.
         unsafe { libc::strerror_r(self.0, text.as_mut_ptr().cast(), text.len() - 1) };
-        let text = CStr::from_bytes_until_nul(&text).map_or("", |t| t.to_str().unwrap_or(""));
-        f.write_str(text)
+        CStr::from_bytes_until_nul(&text)
+            .unwrap_or_default()
+            .say(pen);
     }
 }
 

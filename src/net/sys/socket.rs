@@ -1,10 +1,10 @@
 //! Sockets: always non-blocking, close-on-exec, and without SIGPIPE.
 
 use super::{check, Errno, Fd};
+use crate::text::{Pen, Say};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
-use core::ffi::{c_int, c_void, CStr};
-use core::fmt;
+use core::ffi::{c_char, c_int, c_void, CStr};
 use core::mem::{size_of, zeroed};
 
 /// A socket address of any family.
@@ -122,25 +122,46 @@ impl Addr {
     }
 }
 
-impl fmt::Display for Addr {
+impl Say for Addr {
     /// "192.0.2.7:51234", "[2001:db8::7]:51234", "unix"
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.family() {
+    fn say(&self, pen: &mut Pen<'_>) {
+        let (ip, port): (*const c_void, u16) = match self.family() {
             libc::AF_INET => {
                 // SAFETY: the family says so.
                 let sin = unsafe { self.as_v4() };
-                let [a, b, c, d] = sin.sin_addr.s_addr.to_ne_bytes();
-                write!(f, "{a}.{b}.{c}.{d}:{}", u16::from_be(sin.sin_port))
+                ((&raw const sin.sin_addr).cast(), sin.sin_port)
             }
             libc::AF_INET6 => {
                 // SAFETY: the family says so.
                 let sin6 = unsafe { self.as_v6() };
-                let ip = core::net::Ipv6Addr::from(sin6.sin6_addr.s6_addr);
-                write!(f, "[{ip}]:{}", u16::from_be(sin6.sin6_port))
+                ((&raw const sin6.sin6_addr).cast(), sin6.sin6_port)
             }
-            _ => f.write_str("unix"),
+            _ => return pen.put(b"unix"),
+        };
+        let mut text = [0u8; 64];
+        // SAFETY: ip is an address of this family, text is writable for its length.
+        unsafe {
+            let room = text.len() as libc::socklen_t;
+            inet_ntop(self.family(), ip, text.as_mut_ptr().cast(), room);
+        }
+        let ip = CStr::from_bytes_until_nul(&text).unwrap_or_default();
+        let port = u16::from_be(port);
+        if self.family() == libc::AF_INET {
+            words!("{}:{}", ip, port).say(pen);
+        } else {
+            words!("[{}]:{}", ip, port).say(pen);
         }
     }
+}
+
+extern "C" {
+    /// Of the C library; the crate libc leaves it out.
+    fn inet_ntop(
+        family: c_int,
+        address: *const c_void,
+        text: *mut c_char,
+        size: libc::socklen_t,
+    ) -> *const c_char;
 }
 
 /// A new stream socket for the family of `addr`.

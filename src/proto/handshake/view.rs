@@ -4,11 +4,10 @@
 use super::{choose_subprotocol, offered_subprotocols};
 use crate::proto::http::Request;
 use crate::proto::OutOfMemory;
-use crate::text::Line;
+use crate::text::{Line, Say};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::CStr;
-use core::fmt;
 
 #[derive(Debug)]
 pub struct RequestView {
@@ -18,11 +17,11 @@ pub struct RequestView {
 }
 
 impl RequestView {
-    pub fn new(request: Request, peer: &dyn fmt::Display) -> RequestView {
+    pub fn new(request: Request, peer: &dyn Say) -> RequestView {
         RequestView {
             request,
             subprotocol: None,
-            peer: Line::from(format_args!("{peer}")),
+            peer: Line::from(peer),
         }
     }
 

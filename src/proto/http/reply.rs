@@ -1,7 +1,8 @@
 //! What a server answers to a request that does not become a WebSocket.
 
-use super::{append, decimal};
+use super::append;
 use crate::proto::OutOfMemory;
+use crate::text::{decimal, DIGITS};
 use alloc::vec::Vec;
 
 /// A response with its body. Everything in it has been checked by the caller
@@ -34,8 +35,8 @@ impl Reply<'_> {
         // stands for, which is not known here.
         let bodiless = matches!(status, 204 | 304);
 
-        let (mut status_digits, mut length_digits) = ([0; 20], [0; 20]);
-        let length = decimal(self.body.len() as u64, &mut length_digits);
+        let (mut status_digits, mut length_digits) = ([0; DIGITS], [0; DIGITS]);
+        let length = decimal(self.body.len(), &mut length_digits);
         let length_line: [&[u8]; 3] = if bodiless {
             [b"", b"", b""]
         } else {

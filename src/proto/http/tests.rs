@@ -482,13 +482,6 @@ fn replies() {
 }
 
 #[test]
-fn decimals() {
-    for n in [0, 9, 10, 101, 16_384, u64::MAX] {
-        assert_eq!(decimal(n, &mut [0; 20]), format!("{n}").as_bytes());
-    }
-}
-
-#[test]
 fn responses() {
     let r = Response::parse(b"HTTP/1.1 101 Switching\r\nA: 1\r\nB:2\r\n\r\n".to_vec()).unwrap();
     assert_eq!((r.status(), r.is_http11()), (101, true));

@@ -35,7 +35,7 @@ impl<'a> Authority<'a> {
 }
 
 /// A string in memory that was reserved fallibly.
-pub(super) fn copy(parts: &[&str]) -> Result<String, &'static str> {
+pub fn copy(parts: &[&str]) -> Result<String, &'static str> {
     let mut string = String::new();
     let total = parts.iter().fold(0_usize, |n, p| n.saturating_add(p.len()));
     string
