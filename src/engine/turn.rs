@@ -13,6 +13,7 @@ use crate::proto::close::Violation;
 use crate::proto::connection::{Event, Payload, Timeout, LOST};
 use crate::proto::frame::Kind;
 use crate::text::Line;
+use alloc::vec::Vec;
 use core::ffi::c_int;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
@@ -27,6 +28,9 @@ const FIRST_ID: u64 = 1 << 32;
 /// in one go, it is in the cache, and takes one buffer of the pool instead of one for each that is
 /// read by turns.
 const READS: usize = 8;
+
+/// Messages from here on are sent on without a copy.
+const LARGE: usize = 64 * 1024;
 
 impl Engine {
     /// One turn. `timeout`: ms, -1 for as long as it takes.
@@ -147,31 +151,37 @@ impl Turn<'_> {
         }
     }
 
-    /// One read, or a few in the middle of a large message, and all that follows from it.
+    /// One read, and all that follows from it.
     fn read(&self, id: ConnId, hung_up: bool, buffer: &mut [u8]) {
+        let room = buffer.len().saturating_sub(1);
+        let into = buffer.get_mut(..room).unwrap_or_default();
+        match self.with(|l| l.receive(id, hung_up, into)) {
+            None | Some(Incoming::Nothing) => {}
+            Some(Incoming::Bytes(n)) => {
+                self.feed(id, buffer, n);
+                if n == room {
+                    self.read_message(id, buffer);
+                }
+            }
+            Some(Incoming::InMessage) => self.read_message(id, buffer),
+        }
+    }
+
+    /// A few reads of a connection that is in the middle of a large message, if it is.
+    #[inline(never)]
+    fn read_message(&self, id: ConnId, buffer: &mut [u8]) {
         for _ in 0..READS {
-            let room = buffer.len().saturating_sub(1);
-            let into = buffer.get_mut(..room).unwrap_or_default();
-            match self.with(|l| l.receive(id, hung_up, into)) {
-                None | Some(Incoming::Nothing) => return,
-                Some(Incoming::Bytes(n)) => {
-                    self.feed(id, buffer, n);
-                    if n < room || !self.with(|l| l.is_in_large_message(id)).unwrap_or(false) {
-                        return;
-                    }
-                }
-                Some(Incoming::Event(event)) => {
-                    self.event(id, event, buffer, 0..0);
-                    self.with(|l| l.flush(id));
-                    return;
-                }
-                Some(Incoming::More) => {}
+            let Some((goes_on, event)) = self.with(|l| l.receive_message(id)) else {
+                return;
+            };
+            if let Some(event) = event {
+                self.event(id, event, buffer, 0..0);
+            }
+            if !goes_on {
+                break;
             }
         }
-        self.with(|l| {
-            l.flush(id);
-            l.look_again(id);
-        });
+        self.with(|l| l.flush(id));
     }
 
     /// A connection that was left with more to read.
@@ -266,8 +276,7 @@ impl Turn<'_> {
                 payload: Payload::Gathered(bytes),
             } => {
                 self.engine.counters().messages_received.add(1);
-                self.driver.message(self.engine, id, kind, &bytes);
-                self.with(|l| l.give_message(bytes));
+                self.gathered(id, kind, bytes);
             }
             Event::Piece {
                 kind,
@@ -303,6 +312,17 @@ impl Turn<'_> {
                 self.driver.failed(self.engine, id, looked_at);
                 self.failed(id, violation);
             }
+        }
+    }
+
+    /// Tells a message that came in parts; its last byte is the NUL.
+    fn gathered(&self, id: ConnId, kind: Kind, bytes: Vec<u8>) {
+        if bytes.len() < LARGE {
+            self.driver.message(self.engine, id, kind, &bytes);
+            self.with(|l| l.give_message(bytes));
+        } else if let Some(message) = self.with(|l| l.deliver(bytes)) {
+            self.driver.message(self.engine, id, kind, &message);
+            self.with(|l| l.delivered(message));
         }
     }
 

@@ -36,10 +36,20 @@ pub fn apply(data: &mut [u8], key: [u8; 4]) -> Unmasked {
     }
 }
 
+/// The same where the next key is of no interest. Returns whether the bytes are ASCII now.
+#[inline]
+pub fn apply_any(data: &mut [u8], key: [u8; 4]) -> bool {
+    if data.len() < 4 * BLOCK {
+        apply_short(data, key)
+    } else {
+        apply(data, key).ascii
+    }
+}
+
 /// The same for a few bytes, without what makes it fast for many. Returns whether they are ASCII
 /// now.
 #[inline]
-pub fn apply_short(data: &mut [u8], key: [u8; 4]) -> bool {
+fn apply_short(data: &mut [u8], key: [u8; 4]) -> bool {
     let half_key = u32::from_ne_bytes(key);
     let wide = twice(half_key);
     let mut seen = 0;

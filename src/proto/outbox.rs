@@ -1,7 +1,8 @@
 //! Bytes that wait to be written, in order. No I/O: the caller writes `slices` and reports with
 //! `advance` what the kernel took.
 //!
-//! Small writes are collected in owned segments; a broadcast frame is kept by reference. No limit
+//! Small writes are collected in owned segments; a broadcast frame is kept by reference, and so is what
+//! is left of a large message that is sent on as it came. No limit
 //! stands here: the caller compares `len` with its own before it adds a message.
 
 use alloc::collections::VecDeque;
@@ -33,6 +34,18 @@ impl Shared {
         Shared(Arc::new(frame))
     }
 
+    /// The bytes, to be used for something else, if nobody else has them any more.
+    pub fn into_inner(self) -> Option<Vec<u8>> {
+        Arc::try_unwrap(self.0).ok()
+    }
+
+    /// Where in the shared bytes `part` lies, if it does.
+    pub fn place_of(&self, part: &[u8]) -> Option<usize> {
+        let start = (part.as_ptr() as usize).checked_sub(self.as_ptr() as usize)?;
+        let end = start.checked_add(part.len())?;
+        (end <= self.len()).then_some(start)
+    }
+
     /// The frame, to be written anew, if nobody else has it any more.
     pub fn unshared(&mut self) -> Option<&mut Vec<u8>> {
         Arc::get_mut(&mut self.0)
@@ -59,6 +72,8 @@ pub struct Outbox {
     /// Unsent bytes of all segments.
     len: usize,
     blocked: bool,
+    /// The shared bytes that were written last.
+    spent: Option<Shared>,
 }
 
 impl Outbox {
@@ -69,6 +84,7 @@ impl Outbox {
             more: VecDeque::new(),
             len: 0,
             blocked: false,
+            spent: None,
         }
     }
 
@@ -120,13 +136,29 @@ impl Outbox {
         if unsent.len() <= COPIED {
             return self.push(&[unsent]);
         }
+        self.push_part(frame, skip, frame.len())
+    }
+
+    /// Appends the shared bytes from `start` to `end`.
+    pub fn push_part(
+        &mut self,
+        shared: &Shared,
+        start: usize,
+        end: usize,
+    ) -> Result<(), OutOfMemory> {
+        let len = shared.get(start..end).unwrap_or_default().len();
         self.more.try_reserve(1).map_err(|_| OutOfMemory)?;
         self.more.push_back(Segment {
-            bytes: Bytes::Shared(frame.clone()),
-            start: skip,
+            bytes: Bytes::Shared(shared.clone(), end),
+            start,
         });
-        self.len += unsent.len();
+        self.len += len;
         Ok(())
+    }
+
+    /// Shared bytes that have been written, which may be of use to others.
+    pub fn take_spent(&mut self) -> Option<Shared> {
+        self.spent.take()
     }
 
     /// The unsent bytes, if they lie in one stretch: as a rule they do.
@@ -185,7 +217,13 @@ impl Outbox {
                 return;
             }
             left -= unsent;
-            self.more.pop_front();
+            if let Some(Segment {
+                bytes: Bytes::Shared(shared, _),
+                ..
+            }) = self.more.pop_front()
+            {
+                self.spent = Some(shared);
+            }
         }
     }
 
@@ -200,9 +238,18 @@ impl Outbox {
 
     /// Empties the outbox for its next connection. Keeps one owned segment of at most `keep` bytes
     /// of capacity.
+    #[inline]
     pub fn reset(&mut self, keep: usize) {
-        self.len = 0;
         self.blocked = false;
+        // What is spent has been in `more`.
+        if self.len > 0 || self.first.capacity() > keep || self.more.capacity() > 0 {
+            self.reset_all(keep);
+        }
+    }
+
+    fn reset_all(&mut self, keep: usize) {
+        self.len = 0;
+        self.spent = None;
         self.empty_first(keep);
         if self.more.capacity() > LIST_KEPT {
             self.more = VecDeque::new();
@@ -279,14 +326,15 @@ struct Segment {
 #[derive(Debug)]
 enum Bytes {
     Owned(Vec<u8>),
-    Shared(Shared),
+    /// Up to there.
+    Shared(Shared, usize),
 }
 
 impl Segment {
     fn unsent(&self) -> &[u8] {
         let bytes: &[u8] = match &self.bytes {
             Bytes::Owned(bytes) => bytes,
-            Bytes::Shared(frame) => frame,
+            Bytes::Shared(shared, end) => shared.get(..*end).unwrap_or_default(),
         };
         bytes.get(self.start..).unwrap_or_default()
     }

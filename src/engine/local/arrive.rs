@@ -9,9 +9,11 @@ use crate::net::sys::memory::try_box;
 use crate::net::sys::poll::Interest;
 use crate::net::sys::socket::{self, Addr};
 use crate::net::sys::Errno;
-use crate::proto::connection::{Connection, Io};
+use crate::proto::close::Violation;
+use crate::proto::connection::{Connection, Event, Io};
 use crate::proto::frame::Kind;
 use crate::proto::http::{Fed, HeadBuffer, HttpError};
+use crate::proto::outbox::Shared;
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -119,64 +121,92 @@ impl Local {
         Ok(())
     }
 
-    /// One read, into the buffer or straight into the message that is under way.
+    /// One read.
+    #[inline]
     pub fn receive(&mut self, id: ConnId, hung_up: bool, into: &mut [u8]) -> Incoming {
-        let pieces = self.settings.limits.pieces;
         let Some(conn) = self.conns.get_mut(id) else {
             return Incoming::Nothing;
         };
-        let lingering = matches!(conn.phase, Phase::Lingering { .. });
-        if conn.has_ended() && !lingering {
-            return Incoming::Nothing;
-        }
         if hung_up {
             conn.flags.set(Flags::HUNG_UP, true);
         }
-        if conn.held() {
-            conn.flags.set(Flags::MORE, true);
-            return Incoming::Nothing;
+        if conn.flags.has(Flags::UNREADABLE) || conn.extra.is_some() {
+            if let Some(incoming) = self.must_not_read(id) {
+                return incoming;
+            }
         }
-        // What was set aside comes first, or the stream would lose its order.
-        if conn.extra.as_ref().is_some_and(|e| !e.stash.is_empty()) {
-            conn.flags.set(Flags::MORE, true);
-            self.look_again(id);
+        // For the borrow checker: it is there still.
+        let Some(conn) = self.conns.get_mut(id) else {
             return Incoming::Nothing;
+        };
+        let mut lingering = false;
+        match &mut conn.phase {
+            Phase::Open(connection) if connection.is_in_large_message(&self.settings.limits) => {
+                return Incoming::InMessage;
+            }
+            Phase::Lingering { .. } => lingering = true,
+            Phase::Open(_) | Phase::Upgrading(_) => {}
         }
-        let place = match &mut conn.phase {
-            Phase::Open(connection) => connection.place(&mut self.pool, pieces),
-            _ => None,
-        };
-        let placed = place.is_some();
-        let (got, room) = match place {
-            Some((message, most)) => (conn.stream.receive_onto(message, most), most),
-            None => (conn.stream.receive(into), into.len()),
-        };
-        match got {
+        match conn.stream.receive(into) {
             Received::Bytes(n) => {
-                self.remote.counters().bytes_received.add(n as u64);
-                let more = n == room || conn.flags.has(Flags::HUNG_UP);
-                conn.flags.set(Flags::MORE, more);
-                if let Phase::Open(connection) = &mut conn.phase {
-                    connection.touch(self.now);
-                    // What is sent meanwhile is flushed when the bytes are used up.
-                    conn.flags.set(Flags::DIRTY, true);
-                }
-                if placed {
-                    return self.placed(id, n, more);
-                }
-                if more {
-                    self.look_again(id);
-                }
+                self.came(id, n, into.len());
                 if lingering {
                     Incoming::Nothing
                 } else {
                     Incoming::Bytes(n)
                 }
             }
-            Received::Nothing => {
-                conn.flags.set(Flags::MORE, false);
-                Incoming::Nothing
-            }
+            other => self.nothing_came(id, other),
+        }
+    }
+
+    /// Why a connection is not read now, if so.
+    #[inline(never)]
+    fn must_not_read(&mut self, id: ConnId) -> Option<Incoming> {
+        let conn = self.conns.get_mut(id)?;
+        if conn.has_ended() && !matches!(conn.phase, Phase::Lingering { .. }) {
+            return Some(Incoming::Nothing);
+        }
+        if conn.held() {
+            conn.flags.set(Flags::MORE, true);
+            return Some(Incoming::Nothing);
+        }
+        // What was set aside comes first, or the stream would lose its order.
+        if conn.extra.as_ref().is_some_and(|e| !e.stash.is_empty()) {
+            conn.flags.set(Flags::MORE, true);
+            self.look_again(id);
+            return Some(Incoming::Nothing);
+        }
+        None
+    }
+
+    /// A read brought `n` bytes of the `room` that there was.
+    #[inline]
+    fn came(&mut self, id: ConnId, n: usize, room: usize) {
+        self.remote.counters().bytes_received.add(n as u64);
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
+        let more = n == room || conn.flags.has(Flags::HUNG_UP);
+        conn.flags.set(Flags::MORE, more);
+        if let Phase::Open(connection) = &mut conn.phase {
+            connection.touch(self.now);
+            // What is sent meanwhile is flushed when the bytes are used up.
+            conn.flags.set(Flags::DIRTY, true);
+        }
+        if more {
+            self.look_again(id);
+        }
+    }
+
+    #[inline(never)]
+    fn nothing_came(&mut self, id: ConnId, received: Received) -> Incoming {
+        let Some(conn) = self.conns.get_mut(id) else {
+            return Incoming::Nothing;
+        };
+        match received {
+            Received::Bytes(_) => {}
+            Received::Nothing => conn.flags.set(Flags::MORE, false),
             Received::End => {
                 let finished = matches!(&conn.phase, Phase::Open(c) if c.is_finished());
                 self.end(
@@ -187,45 +217,47 @@ impl Local {
                         Ending::Lost
                     },
                 );
-                Incoming::Nothing
             }
-            Received::Failed(errno) => {
-                self.end(id, Ending::Io(errno));
-                Incoming::Nothing
-            }
+            Received::Failed(errno) => self.end(id, Ending::Io(errno)),
         }
+        Incoming::Nothing
     }
 
-    /// The next bytes can be read straight into a message, now.
-    pub fn is_in_large_message(&mut self, id: ConnId) -> bool {
-        let pieces = self.settings.limits.pieces;
+    /// One read straight into the large message that is under way. Whether it is still, and more
+    /// may be there at once; and what the bytes led to.
+    pub fn receive_message(&mut self, id: ConnId) -> (bool, Option<Event>) {
+        let over = (false, None);
         let Some(conn) = self.conns.get_mut(id).filter(|c| !c.held()) else {
-            return false;
+            return over;
         };
-        let websocket = conn.websocket();
-        websocket.is_some_and(|c| c.place(&mut self.pool, pieces).is_some())
-    }
-
-    /// `n` bytes were read straight into the message that is under way.
-    fn placed(&mut self, id: ConnId, n: usize, more: bool) -> Incoming {
+        let (Phase::Open(connection), false) = (&mut conn.phase, conn.flags.has(Flags::ENDED))
+        else {
+            return over;
+        };
+        if !connection.is_in_large_message(&self.settings.limits) {
+            return over;
+        }
+        let Some((message, room)) = connection.place(&mut self.pool, &self.settings.limits) else {
+            let _ = self.with_open(id, |connection, io| {
+                connection.fail(Violation::NoMemory, io);
+                Ok(())
+            });
+            return (false, Some(Event::Failed(Violation::NoMemory)));
+        };
+        let n = match conn.stream.receive_onto(message, room) {
+            Received::Bytes(n) => n,
+            other => {
+                self.nothing_came(id, other);
+                return over;
+            }
+        };
+        self.came(id, n, room);
         let mut event = None;
         let _ = self.with_open(id, |connection, io| {
             event = connection.placed(n, io);
             Ok(())
         });
-        match event {
-            None if more => Incoming::More,
-            None => {
-                self.flush(id);
-                Incoming::Nothing
-            }
-            Some(event) => {
-                if more {
-                    self.look_again(id);
-                }
-                Incoming::Event(event)
-            }
-        }
+        (n == room && event.is_none(), event)
     }
 
     /// The next message, if it is of the plain kind (see `Connection::whole_message`) that most
@@ -316,7 +348,23 @@ impl Local {
         Some((upgrading.peer, head))
     }
 
-    /// A message that was gathered has been told.
+    /// A large message is about to be told: while it is, `send` need not copy what is sent on.
+    pub fn deliver(&mut self, message: Vec<u8>) -> Shared {
+        let message = Shared::new(message);
+        self.delivering = Some(message.clone());
+        message
+    }
+
+    /// It has been told.
+    pub fn delivered(&mut self, message: Shared) {
+        self.delivering = None;
+        // Else it is still being sent on.
+        if let Some(message) = message.into_inner() {
+            self.give_message(message);
+        }
+    }
+
+    /// The buffer of a message that is done with.
     pub fn give_message(&mut self, message: Vec<u8>) {
         self.pool.give_message(message);
         if self.pool.holds_memory() {

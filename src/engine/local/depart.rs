@@ -33,16 +33,22 @@ impl Local {
     #[inline]
     fn send_short(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Option<Result<(), Status>> {
         let conn = self.conns.get_mut(id)?;
-        let (Phase::Open(connection), Some(outbox)) = (&conn.phase, &mut conn.outbox) else {
+        let Phase::Open(connection) = &conn.phase else {
             return None;
         };
-        let room = self.settings.max_send_queue.checked_sub(outbox.len())?;
-        if conn.flags.has(Flags::ENDED)
-            || !conn.flags.has(Flags::DIRTY)
+        // DIRTY: it is flushed without being told.
+        if !conn.flags.has(Flags::DIRTY)
+            || conn.flags.has(Flags::ENDED)
             || self.settings.role != Role::Server
-            || data.len() > 125
-            || data.len() + 2 > room
+            || data.len() >= DIRECT
         {
+            return None;
+        }
+        if conn.outbox.is_none() {
+            conn.outbox = spare(&mut self.spare);
+        }
+        let outbox = conn.outbox.as_mut()?;
+        if outbox.len() + data.len() + 4 > self.settings.max_send_queue {
             return None;
         }
         let sent = connection.send_short(kind, data, outbox);
@@ -253,12 +259,26 @@ impl Local {
         }
         if let Some(outbox) = &mut conn.outbox {
             outbox.advance(taken.min(before));
+            let spent = outbox.take_spent();
+            self.use_again(spent);
         }
         let of_head = taken.saturating_sub(before).min(head.len());
         let of_data = taken.saturating_sub(before + head.len());
         if of_data < data.len() || of_head < head.len() {
-            let rest = [&head[of_head..], &data[of_data..]];
-            let queued = self.queue(id, |out| out.push(&rest));
+            let (head, data) = (&head[of_head..], &data[of_data..]);
+            // What the application sends on as it came need not be copied.
+            let came = self
+                .delivering
+                .as_ref()
+                .filter(|came| 2 * data.len() >= came.len());
+            let shared = came.and_then(|came| Some((came.clone(), came.place_of(data)?)));
+            let queued = self.queue(id, |out| match shared {
+                None => out.push(&[head, data]),
+                Some((came, start)) => {
+                    out.push(&[head])?;
+                    out.push_part(&came, start, start + data.len())
+                }
+            });
             if queued.is_err() && taken > before {
                 self.end(id, Ending::NoMemory);
                 return Ok(());
@@ -346,9 +366,10 @@ impl Local {
         Ok(result?)
     }
 
-    /// Puts an outbox with nothing in it into the pool.
+    /// Puts an outbox into the pool, without what may be in it.
     #[inline]
-    pub(super) fn give_back(&mut self, outbox: Box<Outbox>) {
+    pub(super) fn give_back(&mut self, mut outbox: Box<Outbox>) {
+        outbox.reset(SPARE_BYTES);
         // The list was made with room for that many.
         if self.spare.len() < self.spare.capacity().min(SPARES) {
             self.spare.push(outbox);
@@ -361,31 +382,32 @@ impl Local {
             return;
         };
         conn.flags.set(Flags::DIRTY, false);
-        if let Some(outbox) = &mut conn.outbox {
-            // Nearly always the kernel takes all, and nothing follows from that.
-            let mut refused = false;
-            if let Some(bytes) = outbox.only().filter(|bytes| !bytes.is_empty()) {
-                let len = bytes.len();
-                match conn.stream.send(&[bytes]) {
-                    Sent::Bytes(n) => {
-                        self.remote.counters().bytes_sent.add(n as u64);
-                        outbox.advance(n);
-                        refused = n < len;
-                    }
-                    Sent::Failed(errno) => return self.cannot_send(id, errno),
+        let Some(outbox) = &mut conn.outbox else {
+            if conn.flags.has(Flags::AFTER_FLUSH) || !matches!(conn.phase, Phase::Open(_)) {
+                self.flushed(id);
+            }
+            return;
+        };
+        // Nearly always the kernel takes all, and nothing follows from that.
+        let mut refused = false;
+        if let Some(bytes) = outbox.only().filter(|bytes| !bytes.is_empty()) {
+            let len = bytes.len();
+            match conn.stream.send(&[bytes]) {
+                Sent::Bytes(n) => {
+                    self.remote.counters().bytes_sent.add(n as u64);
+                    outbox.advance(n);
+                    refused = n < len;
                 }
+                Sent::Failed(errno) => return self.cannot_send(id, errno),
             }
-            let plain = !conn.flags.has(Flags::AFTER_FLUSH)
-                && matches!(&conn.phase, Phase::Open(c) if c.holds_nothing_back());
-            if !outbox.is_empty() || !plain {
-                return self.flush_rest(id, refused);
-            }
-            if let Some(mut outbox) = conn.outbox.take() {
-                outbox.reset(SPARE_BYTES);
-                self.give_back(outbox);
-            }
-        } else if conn.flags.has(Flags::AFTER_FLUSH) || !matches!(conn.phase, Phase::Open(_)) {
-            self.flushed(id);
+        }
+        let plain = !conn.flags.has(Flags::AFTER_FLUSH)
+            && matches!(&conn.phase, Phase::Open(c) if c.holds_nothing_back());
+        if !outbox.is_empty() || !plain {
+            return self.flush_rest(id, refused);
+        }
+        if let Some(outbox) = conn.outbox.take() {
+            self.give_back(outbox);
         }
     }
 
@@ -432,12 +454,13 @@ impl Local {
         }
         let blocked = !outbox.is_empty();
         outbox.set_blocked(blocked);
+        let spent = outbox.take_spent();
         if !blocked {
-            if let Some(mut outbox) = conn.outbox.take() {
-                outbox.reset(SPARE_BYTES);
+            if let Some(outbox) = conn.outbox.take() {
                 self.give_back(outbox);
             }
         }
+        self.use_again(spent);
         if let Some(violation) = violation {
             self.end(id, Ending::from(violation));
         }
@@ -445,10 +468,16 @@ impl Local {
         self.flushed(id);
     }
 
+    /// Message buffers that were sent on.
+    fn use_again(&mut self, spent: Option<Shared>) {
+        if let Some(bytes) = spent.and_then(Shared::into_inner) {
+            self.give_message(bytes);
+        }
+    }
+
     /// What is queued can never go.
     fn cannot_send(&mut self, id: ConnId, errno: Errno) {
-        if let Some(mut outbox) = self.conns.get_mut(id).and_then(|conn| conn.outbox.take()) {
-            outbox.reset(SPARE_BYTES);
+        if let Some(outbox) = self.conns.get_mut(id).and_then(|conn| conn.outbox.take()) {
             self.give_back(outbox);
         }
         self.end(id, Ending::Io(errno));

@@ -1,6 +1,6 @@
 //! Deadlines, and how connections go.
 
-use super::{Local, CONN_TIMERS, SPARE_BYTES};
+use super::{Local, CONN_TIMERS};
 use crate::engine::conn::{Ending, Flags, Phase};
 use crate::net::conns::ConnId;
 use crate::net::sys::coarse_ms;
@@ -185,8 +185,7 @@ impl Local {
     pub fn discard(&mut self, id: ConnId) {
         self.timers.set(CONN_TIMERS + id.slot(), None);
         if let Some(mut conn) = self.conns.remove(id) {
-            if let Some(mut outbox) = conn.outbox.take() {
-                outbox.reset(SPARE_BYTES);
+            if let Some(outbox) = conn.outbox.take() {
                 self.give_back(outbox);
             }
         }

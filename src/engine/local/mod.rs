@@ -16,7 +16,7 @@ use crate::net::sys::memory::{try_box, try_zeroed};
 use crate::net::sys::poll::Interest;
 use crate::net::timers::Timers;
 use crate::proto::connection::{Event, Pool};
-use crate::proto::outbox::Outbox;
+use crate::proto::outbox::{Outbox, Shared};
 use crate::proto::OutOfMemory;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -31,6 +31,8 @@ pub struct Local {
     timers: Timers,
     pub random: Random,
     pool: Pool,
+    /// The large message that is being told.
+    delivering: Option<Shared>,
     /// When the pool was used last.
     used: u64,
     /// Shared by all connections; out of here while a turn is under way.
@@ -65,10 +67,8 @@ pub enum Incoming {
     Nothing,
     /// That many bytes in the buffer.
     Bytes(usize),
-    /// They went straight into a message, which led to this.
-    Event(Event),
-    /// They went straight into a message, and there is more.
-    More,
+    /// Nothing was read: `receive_message` is to read straight into the message under way.
+    InMessage,
 }
 
 /// What the bytes of a connection came to.
@@ -88,8 +88,10 @@ const CONN_TIMERS: u32 = TRIM + 1;
 /// Outboxes kept for reuse, and how many bytes each may keep.
 const SPARES: usize = 16;
 const SPARE_BYTES: usize = 64 * 1024;
-/// Bytes of message buffers kept for reuse, and for how long after they were last used.
-const POOL_BYTES: usize = 16 << 20;
+/// Bytes of message buffers kept for reuse. Larger ones are better had anew: fresh pages come warm
+/// from the kernel, while those of 16 MiB kept cost half as much again for each message.
+const POOL_BYTES: usize = 4 << 20;
+/// For how long they are kept after they were last used, in ms.
 const POOL_MS: u64 = 1000;
 
 impl Local {
@@ -101,6 +103,7 @@ impl Local {
             timers: Timers::new(),
             random: Random::new(),
             pool: Pool::new(POOL_BYTES),
+            delivering: None,
             used: 0,
             receive: None,
             spare: spares(),

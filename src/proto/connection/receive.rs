@@ -24,7 +24,7 @@ const PLACED: u64 = 16 * 1024;
 const PLACE: usize = 256 * 1024;
 
 impl Connection {
-    /// The way of nearly every message: in one short frame that lies whole in `input[*at..]`, while
+    /// The way of nearly every message: in one frame of at most 64 KiB that lies whole in `input[*at..]`, while
     /// nothing is under way. Unmasks it and steps over it. None, with nothing changed: it is not
     /// like that, or not valid, and `receive` finds out.
     #[inline]
@@ -46,37 +46,39 @@ impl Connection {
             0x82 => Kind::Binary,
             _ => return None,
         };
-        let (payload, head) = match self.role {
-            Role::Server => {
-                let len = second.wrapping_sub(0x80);
-                let (key, rest) = rest.split_first_chunk_mut::<4>()?;
-                if len > 125 || u64::from(len) > limits.max_message {
-                    return None;
-                }
-                let payload = rest.get_mut(..usize::from(len))?;
-                let key = *key;
-                let ascii = mask::apply_short(payload, key);
-                if kind == Kind::Text && !ascii && !utf8::is_valid(payload) {
-                    // As it was, for `receive` to refuse.
-                    mask::apply(payload, key);
-                    return None;
-                }
-                (payload, 6)
-            }
-            Role::Client => {
-                let len = *second;
-                if len > 125 || u64::from(len) > limits.max_message {
-                    return None;
-                }
-                let payload = rest.get_mut(..usize::from(len))?;
-                if kind == Kind::Text && !utf8::is_valid(payload) {
-                    return None;
-                }
-                (payload, 2)
-            }
+        // Without the bit that says masked; a length below 126, as it has to be here.
+        let (len7, key_len) = match self.role {
+            Role::Server => (second.wrapping_sub(0x80), 4),
+            Role::Client => (*second, 0),
         };
+        let (len, head) = match len7 {
+            0..=125 => (usize::from(len7), 2 + key_len),
+            126 => {
+                let len = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
+                // A longer form than needed is left to `receive`, like all else that is wrong.
+                (Some(len).filter(|len| *len > 125)?, 4 + key_len)
+            }
+            _ => return None,
+        };
+        if len as u64 > limits.max_message {
+            return None;
+        }
+        let (head_bytes, rest) = bytes.split_at_mut_checked(head)?;
+        let payload = rest.get_mut(..len)?;
+        let mut ascii = false;
+        let key = head_bytes.last_chunk().copied().unwrap_or_default();
+        if key_len > 0 {
+            ascii = mask::apply_any(payload, key);
+        }
+        if kind == Kind::Text && !ascii && !utf8::is_valid(payload) {
+            if key_len > 0 {
+                // As it was, for `receive` to refuse.
+                mask::apply_any(payload, key);
+            }
+            return None;
+        }
         let start = *at + head;
-        *at = start + payload.len();
+        *at = start + len;
         Some((kind, start..*at))
     }
 
@@ -108,18 +110,28 @@ impl Connection {
         event
     }
 
+    /// `place` is worth a call.
+    #[inline]
+    pub fn is_in_large_message(&self, limits: &Limits) -> bool {
+        self.reading == Reading::Payload && self.is_large(limits)
+    }
+
+    fn is_large(&self, limits: &Limits) -> bool {
+        let rest = self.rare_if_any().map(|rare| rare.rest);
+        !limits.pieces
+            && self.closing == Closing::Open
+            && rest.is_some_and(|rest| rest.len >= PLACED && !rest.opcode.is_control())
+    }
+
     /// Where the transport may put the next bytes by itself, instead of having them looked at by
     /// `receive`: behind the message so far, at most that many. Only in the middle of a large
     /// payload. `placed` follows, with how many bytes came.
-    pub fn place(&mut self, pool: &mut Pool, pieces: bool) -> Option<(&mut Vec<u8>, usize)> {
-        if self.reading != Reading::Payload || pieces || self.closing != Closing::Open {
+    pub fn place(&mut self, pool: &mut Pool, limits: &Limits) -> Option<(&mut Vec<u8>, usize)> {
+        if !self.is_in_large_message(limits) {
             return None;
         }
         let rare = self.rare_if_any_mut()?;
         let rest = rare.rest;
-        if rest.len < PLACED || rest.opcode.is_control() {
-            return None;
-        }
         // A little more is taken if it is the last.
         let whole = usize::try_from(rest.len)
             .ok()

@@ -33,13 +33,19 @@ impl Connection {
         self.queue(true, kind.opcode(), data, io)
     }
 
-    /// As `send`, for a server and at most 125 bytes.
+    /// As `send`, for a server and less than 64 KiB.
     #[inline]
     pub fn send_short(&self, kind: Kind, data: &[u8], out: &mut Outbox) -> Result<(), SendError> {
         self.check_message(kind, data)?;
-        let head = [0x80 | kind as u8, data.len() as u8];
-        let queued = out.push_with(head.len() + data.len(), |out| {
-            out.extend_from_slice(&head);
+        let first = 0x80 | kind as u8;
+        let len = data.len() as u16;
+        let queued = out.push_with(4 + data.len(), |out| {
+            if len < 126 {
+                out.extend_from_slice(&[first, len as u8]);
+            } else {
+                let [high, low] = len.to_be_bytes();
+                out.extend_from_slice(&[first, 126, high, low]);
+            }
             out.extend_from_slice(data);
         });
         queued.map_err(|OutOfMemory| SendError::NoMemory)

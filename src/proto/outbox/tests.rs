@@ -16,7 +16,7 @@ fn contents(out: &Outbox) -> Vec<u8> {
 fn held(out: &Outbox) -> usize {
     let more = out.more.iter().map(|segment| match &segment.bytes {
         Bytes::Owned(bytes) => bytes.capacity(),
-        Bytes::Shared(_) => 0,
+        Bytes::Shared(..) => 0,
     });
     out.first.capacity() + more.sum::<usize>()
 }
@@ -134,7 +134,30 @@ fn shared_frames_are_not_copied_and_are_let_go() {
     assert_eq!(places[0].as_ptr(), frame.as_ptr());
     assert_eq!(Arc::strong_count(&frame.0), 2);
     out.advance(1000);
+    assert!(out.take_spent().is_some());
     assert_eq!(Arc::strong_count(&frame.0), 1);
+}
+
+#[test]
+fn a_part_of_what_is_shared() {
+    let whole = Shared::new((0..2000).map(|i| i as u8).collect());
+    assert_eq!(whole.place_of(&whole[700..1900]), Some(700));
+    assert_eq!(whole.place_of(&[0; 10]), None);
+    let mut out = Outbox::new();
+    out.push(&[b"head"]).expect("memory");
+    out.push_part(&whole, 700, 1900).expect("memory");
+    out.push(&[b"tail"]).expect("memory");
+    assert_eq!(
+        contents(&out),
+        [b"head", &whole[700..1900], b"tail"].concat()
+    );
+    out.advance(4 + 1199);
+    assert!(out.take_spent().is_none());
+    out.advance(1);
+    let spent = out.take_spent().expect("it has been written");
+    assert!(whole.into_inner().is_none(), "somebody has it still");
+    assert_eq!(spent.into_inner().map(|bytes| bytes.len()), Some(2000));
+    assert_eq!(contents(&out), b"tail");
 }
 
 /// A reader that is always a little behind must not make the queue grow.
