@@ -252,7 +252,7 @@ typedef struct {
     size_t max_message_size;
     // Bytes queued for one connection, frame heads included [256 KiB, or what one message of
     // max_message_size takes if that is more]. A message that would exceed it is refused with
-    // WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG.
+    // WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG. Counted up to 4 GiB.
     size_t max_send_queue;
     // Bytes of an event loop's receive buffer, which all its connections share, 4 KiB to 16 MiB
     // [256 KiB]. Memory is used only as far as it gets filled. 64 KiB suits a small board; below

@@ -177,11 +177,15 @@ pub fn message_limit(bytes: usize, pieces: bool) -> u64 {
 
 /// By default there is room for an echo of the largest message.
 pub fn send_queue(bytes: usize, max_message: u64) -> usize {
+    // The loops count in 32 bits.
+    let most = u32::MAX as usize;
     if bytes != 0 {
-        return bytes;
+        return bytes.min(most);
     }
     match usize::try_from(max_message) {
-        Ok(message) if max_message != u64::MAX => SEND_QUEUE.max(message.saturating_add(MAX_HEAD)),
+        Ok(message) if max_message != u64::MAX => {
+            SEND_QUEUE.max(message.saturating_add(MAX_HEAD)).min(most)
+        }
         _ => SEND_QUEUE,
     }
 }

@@ -191,3 +191,15 @@ impl Conn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An idle connection owns its slot and nothing else.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(core::mem::size_of::<Phase>() <= 32, "{}", core::mem::size_of::<Phase>());
+        assert!(core::mem::size_of::<Conn>() <= 56, "{}", core::mem::size_of::<Conn>());
+    }
+}

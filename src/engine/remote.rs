@@ -87,23 +87,34 @@ pub enum Command {
 /// The part of a connection that other threads may know, kept by slot.
 #[derive(Clone, Copy)]
 struct Mirror {
-    id: ConnId,
     user: usize,
-    /// Bytes in commands that the loop has not taken yet.
-    pending: usize,
+    /// Of the id; 0 when nobody is in the slot.
+    generation: u32,
+    /// Bytes in commands that the loop has not taken yet. The limit fits into 32 bits.
+    pending: u32,
     /// Bytes in the outbox when the loop last told.
-    queued: usize,
+    queued: u32,
     /// Messages can be sent.
     open: bool,
 }
 
 const VACANT: Mirror = Mirror {
-    id: ConnId(0),
     user: 0,
+    generation: 0,
     pending: 0,
     queued: 0,
     open: false,
 };
+
+impl Mirror {
+    fn buffered(&self) -> usize {
+        self.pending.saturating_add(self.queued) as usize
+    }
+}
+
+fn in_32_bits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
 
 impl Remote {
     pub fn new() -> Result<Remote, Errno> {
@@ -188,14 +199,14 @@ impl Remote {
     ) -> Result<(), Status> {
         let mut inbox = self.inbox.lock();
         let mirror = inbox.mirror(id).filter(|m| m.open).ok_or(Status::Closed)?;
-        let full = bytes > 0 && mirror.pending + mirror.queued + bytes > limit;
+        let full = bytes > 0 && mirror.buffered().saturating_add(bytes) > limit;
         if full {
             self.post(&mut inbox, Command::WantRoom { id })?;
             return Err(Status::Again);
         }
         self.post(&mut inbox, command)?;
         if let Some(mirror) = inbox.mirror(id) {
-            mirror.pending += bytes;
+            mirror.pending = mirror.pending.saturating_add(in_32_bits(bytes));
         }
         Ok(())
     }
@@ -240,7 +251,7 @@ impl Remote {
         let len = inbox.mirrors.len() + more;
         inbox.mirrors.resize(len, VACANT);
         inbox.mirrors[slot] = Mirror {
-            id,
+            generation: id.generation(),
             open: true,
             ..VACANT
         };
@@ -264,14 +275,14 @@ impl Remote {
     /// The loop has taken `taken` bytes of commands, and its outbox now holds `queued`.
     pub fn settle(&self, id: ConnId, taken: usize, queued: usize) {
         if let Some(mirror) = self.inbox.lock().mirror(id) {
-            mirror.pending = mirror.pending.saturating_sub(taken);
-            mirror.queued = queued;
+            mirror.pending = mirror.pending.saturating_sub(in_32_bits(taken));
+            mirror.queued = in_32_bits(queued);
         }
     }
 
     /// Bytes that wait to be sent, as known here; None for a stale id.
     pub fn buffered(&self, id: ConnId) -> Option<usize> {
-        self.inbox.lock().mirror(id).map(|m| m.pending + m.queued)
+        self.inbox.lock().mirror(id).map(|m| m.buffered())
     }
 
     pub fn user(&self, id: ConnId) -> Option<usize> {
@@ -291,6 +302,6 @@ impl Inbox {
     fn mirror(&mut self, id: ConnId) -> Option<&mut Mirror> {
         self.mirrors
             .get_mut(id.slot() as usize)
-            .filter(|m| m.id == id)
+            .filter(|m| m.generation == id.generation())
     }
 }

@@ -29,7 +29,7 @@ impl ConnId {
         ((self.0 >> SLOT_BITS) & ((1 << LOOP_BITS) - 1)) as usize
     }
 
-    fn generation(self) -> u32 {
+    pub fn generation(self) -> u32 {
         (self.0 >> (SLOT_BITS + LOOP_BITS)) as u32
     }
 }

@@ -1,5 +1,8 @@
 //! Deadlines, one for each key: a binary heap of keys that knows where each key sits, so that a
 //! deadline is moved or removed in O(log n) and nothing stale is left behind.
+//!
+//! A key takes 12 bytes, since deadlines are kept in 32 bits, relative to the time that was told
+//! last. One further away than `FARTHEST` comes early, and has to be set again by who finds that.
 
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
@@ -8,23 +11,35 @@ use alloc::vec::Vec;
 pub struct Timers {
     heap: Vec<u32>,
     keys: Vec<Key>,
+    now: u64,
 }
 
 #[derive(Clone, Copy)]
 struct Key {
-    at: u64,
+    /// The low bits of the deadline in ms.
+    at: u32,
     /// Index in the heap; NOWHERE without a deadline.
     place: u32,
 }
 
 const NOWHERE: u32 = u32::MAX;
 
+/// Twelve days. Half of what tells two deadlines apart, so that one which has passed long ago is
+/// still before all others.
+const FARTHEST: u64 = 1 << 30;
+
 impl Timers {
     pub const fn new() -> Timers {
         Timers {
             heap: Vec::new(),
             keys: Vec::new(),
+            now: 0,
         }
+    }
+
+    /// What time it is, in ms; never less than before.
+    pub fn tell_time(&mut self, now: u64) {
+        self.now = now;
     }
 
     /// Makes room for the keys below `count`; only those can be set.
@@ -33,18 +48,18 @@ impl Timers {
         self.keys.try_reserve(more).map_err(|_| OutOfMemory)?;
         let room = count.saturating_sub(self.heap.len());
         self.heap.try_reserve(room).map_err(|_| OutOfMemory)?;
-        self.keys.resize(
-            self.keys.len() + more,
-            Key {
-                at: 0,
-                place: NOWHERE,
-            },
-        );
+        let vacant = Key {
+            at: 0,
+            place: NOWHERE,
+        };
+        self.keys.resize(self.keys.len() + more, vacant);
         Ok(())
     }
 
     /// Sets, moves or (None) removes the deadline of a key.
     pub fn set(&mut self, key: u32, at: Option<u64>) {
+        // In the past is now.
+        let at = at.map(|at| at.clamp(self.now, self.now + FARTHEST) as u32);
         let Some(entry) = self.keys.get_mut(key as usize) else {
             return;
         };
@@ -58,7 +73,7 @@ impl Timers {
             }
             Some(at) => {
                 let before = core::mem::replace(&mut entry.at, at);
-                if at < before {
+                if is_before(at, before) {
                     self.up(place as usize);
                 } else {
                     self.down(place as usize);
@@ -85,21 +100,24 @@ impl Timers {
 
     /// The earliest deadline.
     pub fn next(&self) -> Option<u64> {
-        self.heap.first().map(|&key| self.keys[key as usize].at)
+        let &key = self.heap.first()?;
+        let away = self.keys[key as usize].at.wrapping_sub(self.now as u32) as i32;
+        Some(self.now.saturating_add_signed(i64::from(away)))
     }
 
     /// Takes out a key whose deadline has come, the earliest first.
-    pub fn expired(&mut self, now: u64) -> Option<u32> {
+    pub fn expired(&mut self) -> Option<u32> {
         let &key = self.heap.first()?;
-        if self.keys[key as usize].at > now {
+        if self.next()? > self.now {
             return None;
         }
         self.set(key, None);
         Some(key)
     }
 
-    fn at(&self, place: usize) -> u64 {
-        self.keys[self.heap[place] as usize].at
+    fn is_less(&self, a: usize, b: usize) -> bool {
+        let at = |place: usize| self.keys[self.heap[place] as usize].at;
+        is_before(at(a), at(b))
     }
 
     fn swap(&mut self, a: usize, b: usize) {
@@ -109,7 +127,7 @@ impl Timers {
     }
 
     fn up(&mut self, mut place: usize) {
-        while place > 0 && self.at(place) < self.at((place - 1) / 2) {
+        while place > 0 && self.is_less(place, (place - 1) / 2) {
             self.swap(place, (place - 1) / 2);
             place = (place - 1) / 2;
         }
@@ -119,7 +137,7 @@ impl Timers {
         loop {
             let mut least = place;
             for child in [2 * place + 1, 2 * place + 2] {
-                if child < self.heap.len() && self.at(child) < self.at(least) {
+                if child < self.heap.len() && self.is_less(child, least) {
                     least = child;
                 }
             }
@@ -132,9 +150,39 @@ impl Timers {
     }
 }
 
+/// Of two deadlines that are less than twice FARTHEST apart.
+fn is_before(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thirty_two_bits_wrap_and_the_farthest_comes_early() {
+        let mut timers = Timers::new();
+        timers.reserve(4).expect("memory");
+        let start = (5 << 32) - 1000;
+        timers.tell_time(start);
+        timers.set(0, Some(start + 2000));
+        timers.set(1, Some(start + 500));
+        timers.set(2, Some(start - 7));
+        timers.set(3, Some(u64::MAX));
+        assert_eq!((timers.next(), timers.expired()), (Some(start), Some(2)));
+        assert_eq!((timers.next(), timers.expired()), (Some(start + 500), None));
+        timers.tell_time(start + 3000);
+        assert_eq!(timers.expired(), Some(1));
+        assert_eq!(
+            (timers.next(), timers.expired()),
+            (Some(start + 2000), Some(0))
+        );
+        assert_eq!(timers.next(), Some(start + FARTHEST));
+        // Not looked at for as long again.
+        timers.tell_time(start + 2 * FARTHEST - 1);
+        timers.set(0, Some(start + 2 * FARTHEST));
+        assert_eq!((timers.expired(), timers.expired()), (Some(3), None));
+    }
 
     #[test]
     fn deadlines_come_in_order_and_can_be_moved_and_removed() {
@@ -156,7 +204,8 @@ mod tests {
             assert_eq!(timers.next(), expected.values().min().copied());
         }
         let mut last = 0;
-        while let Some(key) = timers.expired(500) {
+        timers.tell_time(500);
+        while let Some(key) = timers.expired() {
             let at = expected.remove(&key).expect("a key comes once");
             assert!(at >= last && at <= 500);
             last = at;

@@ -41,9 +41,9 @@ use super::OutOfMemory;
 pub struct Connection {
     rare: Option<RareBox>,
     /// When bytes came last.
-    heard: u64,
+    heard: u32,
     /// When the Ping was sent that `ping` is about; once `closing` has begun, when that was.
-    since: u64,
+    since: u32,
     /// Of the peer's Close.
     code: u16,
     reading: Reading,
@@ -62,8 +62,8 @@ impl Connection {
     pub fn new(role: Role, now: u64) -> Connection {
         Connection {
             rare: None,
-            heard: now,
-            since: now,
+            heard: now as u32,
+            since: now as u32,
             code: close::NO_CODE,
             reading: Reading::Between,
             receiving: None,

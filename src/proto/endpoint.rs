@@ -161,7 +161,7 @@ impl Endpoint {
             Stage::Head { until, .. } | Stage::Asked { until, .. } | Stage::Ended { until } => {
                 Some(*until)
             }
-            Stage::Open(connection) => connection.deadline(&self.settings.limits),
+            Stage::Open(connection) => connection.deadline(&self.settings.limits, self.now),
             Stage::Over => None,
         }
     }

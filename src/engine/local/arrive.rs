@@ -52,11 +52,6 @@ impl Local {
             bad: None,
         };
         let upgrading = try_box(upgrading).map_err(|_| Status::NoMemory)?;
-        // So that the end of a connection can always be noted.
-        let conns = self.conns.count() + 1;
-        let more = conns.saturating_sub(self.lists.ended.len());
-        let room = self.lists.ended.try_reserve(more);
-        room.map_err(|_| Status::NoMemory)?;
         let fd = stream.fd();
         let conn = Conn::new(stream, upgrading);
         let id = self.conns.insert(conn).map_err(|_| Status::NoMemory)?;

@@ -43,7 +43,7 @@ impl Local {
         let at = self.conns.get(id).and_then(|conn| match &conn.phase {
             _ if conn.has_ended() => None,
             Phase::Upgrading(upgrading) => upgrading.as_ref().map(|u| u.until),
-            Phase::Open(connection) => connection.deadline(&self.settings.limits),
+            Phase::Open(connection) => connection.deadline(&self.settings.limits, self.now),
             Phase::Lingering { until } => Some(*until),
         });
         let at = at.map(|at| coarse(at, self.now));
@@ -65,7 +65,10 @@ impl Local {
         conn.flags.set(Flags::ENDED, true);
         self.timers.set(CONN_TIMERS + id.slot(), None);
         self.remote.closing(id);
-        self.lists.ended.push((id, ending));
+        match self.lists.ended.try_reserve(1) {
+            Ok(()) => self.lists.ended.push((id, ending)),
+            Err(_) => self.lists.ended_unlisted = true,
+        }
     }
 
     /// Ends a connection without waiting for the peer, with a Close frame if the kernel takes it.

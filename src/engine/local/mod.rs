@@ -6,7 +6,7 @@ mod commands;
 mod depart;
 mod end;
 
-use super::conn::{Conn, Ending, Extra, Flags};
+use super::conn::{Conn, Ending, Extra, Flags, Phase};
 use super::remote::{Command, Remote};
 use super::topics::Topics;
 use super::Settings;
@@ -55,8 +55,10 @@ struct Lists {
     dirty: Vec<ConnId>,
     /// There may be more to read.
     ready: VecDeque<ConnId>,
-    /// The fate is decided, the application does not know yet. Has room for every connection.
+    /// The fate is decided, the application does not know yet.
     ended: Vec<(ConnId, Ending)>,
+    /// There was no memory to list all of them.
+    ended_unlisted: bool,
     /// on_writable is due.
     writable: VecDeque<ConnId>,
 }
@@ -128,6 +130,7 @@ impl Local {
     /// What time it is, by a clock that may be a tick late.
     pub fn tell_time(&mut self, now: u64) {
         self.now = self.now.max(now);
+        self.timers.tell_time(self.now);
     }
 
     /// How long the turn may sleep, in ms: until `timeout`, a deadline, or not at all.
@@ -136,6 +139,7 @@ impl Local {
         if !lists.dirty.is_empty()
             || !lists.ready.is_empty()
             || !lists.ended.is_empty()
+            || lists.ended_unlisted
             || !lists.writable.is_empty()
             || self.remote.has_commands()
         {
@@ -179,7 +183,24 @@ impl Local {
     }
 
     pub fn next_ended(&mut self) -> Option<(ConnId, Ending)> {
-        self.lists.ended.pop()
+        let listed = self.lists.ended.pop();
+        if listed.is_none() && self.lists.ended_unlisted {
+            return self.next_unlisted();
+        }
+        listed
+    }
+
+    /// Looks everywhere for a connection that has ended without being told.
+    #[cold]
+    fn next_unlisted(&mut self) -> Option<(ConnId, Ending)> {
+        let ids = (0..self.conns.slots()).filter_map(|slot| self.conns.id_at(slot));
+        let ended = |id: &ConnId| {
+            let conn = self.conns.get(*id);
+            conn.is_some_and(|c| c.has_ended() && !matches!(c.phase, Phase::Lingering { .. }))
+        };
+        let found = { ids }.find(ended);
+        self.lists.ended_unlisted = found.is_some();
+        found.map(|id| (id, Ending::NoMemory))
     }
 
     pub fn next_dirty(&mut self) -> Option<ConnId> {
@@ -189,7 +210,7 @@ impl Local {
     /// A driver timer (`Err`) or a slot whose deadline has come.
     pub fn next_expired(&mut self) -> Option<Result<ConnId, u32>> {
         loop {
-            let key = self.timers.expired(self.now)?;
+            let key = self.timers.expired()?;
             match key.checked_sub(CONN_TIMERS) {
                 Some(slot) => {
                     if let Some(id) = self.conns.id_at(slot) {

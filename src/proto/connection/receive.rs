@@ -497,7 +497,7 @@ impl Connection {
         // the endpoint MUST send a Close frame in response. (When sending a Close frame in
         // response, the endpoint typically echos the status code it received.)"
         self.closing = if self.closing == Closing::Open {
-            self.since = io.now;
+            self.since = io.now as u32;
             match self.send_close(code, "", io) {
                 Ok(()) => Closing::Answered,
                 Err(_) => Closing::Unanswered,

@@ -126,7 +126,7 @@ impl Connection {
         }
         self.send_close(code, reason, io)?;
         self.closing = Closing::Sent;
-        self.since = io.now;
+        self.since = io.now as u32;
         self.ping = Ping::Quiet;
         // The unfinished message will not be delivered, the Pong not be sent; but half a Close may
         // have come.
@@ -145,7 +145,7 @@ impl Connection {
             return;
         }
         if self.closing == Closing::Open {
-            self.since = io.now;
+            self.since = io.now as u32;
             // Where the Close cannot be queued, the end of the transport has to do.
             if self
                 .send_close(Some(violation.code()), violation.why(), io)

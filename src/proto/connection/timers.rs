@@ -2,6 +2,9 @@
 //!
 //! They are derived from two instants, so nothing is re-armed per message. Rounding and sleeping
 //! are the caller's.
+//!
+//! The instants are kept in 32 bits of milliseconds: what they are for comes within 49 days, or
+//! never.
 
 use super::{Closing, Connection, Io, Limits, Opcode, Ping, Reading, Timeout};
 
@@ -16,7 +19,7 @@ enum Due {
 impl Connection {
     /// Bytes came. Once per read is enough; any byte shows that the peer lives.
     pub fn touch(&mut self, now: u64) {
-        self.heard = now;
+        self.heard = now as u32;
         self.ping = Ping::Quiet;
     }
 
@@ -24,7 +27,7 @@ impl Connection {
     /// Pong can be missing; its time begins again on resuming.
     pub fn pause(&mut self, paused: bool, now: u64) {
         if self.paused && !paused && self.ping != Ping::Quiet {
-            self.since = now;
+            self.since = now as u32;
         }
         self.paused = paused;
     }
@@ -35,13 +38,13 @@ impl Connection {
     }
 
     /// When to call `timeout` next, in monotonic milliseconds. None: not by time.
-    pub fn deadline(&self, limits: &Limits) -> Option<u64> {
-        self.due(limits).map(|(at, _)| at)
+    pub fn deadline(&self, limits: &Limits, now: u64) -> Option<u64> {
+        self.due(limits, now).map(|(at, _)| at)
     }
 
     /// Does what is due by time. What it returns besides `Nothing` and `Pinged` ends the transport.
     pub fn timeout(&mut self, io: &mut Io<'_>) -> Timeout {
-        let due = match self.due(io.limits) {
+        let due = match self.due(io.limits, io.now) {
             Some((at, due)) if at <= io.now => due,
             _ => return Timeout::Nothing,
         };
@@ -49,7 +52,7 @@ impl Connection {
             Due::CloseEnd => Timeout::CloseTimedOut,
             Due::Pong => Timeout::PongMissing,
             Due::Ping => {
-                self.since = io.now;
+                self.since = io.now as u32;
                 // To a peer that does not read, not one Ping is added to what it leaves unread.
                 if io.out.is_blocked() {
                     self.ping = Ping::Held;
@@ -57,7 +60,7 @@ impl Connection {
                 }
                 if self.queue(true, Opcode::Ping, &[], io).is_err() {
                     // No memory or no randomness: asked again an interval later.
-                    self.heard = io.now;
+                    self.heard = io.now as u32;
                     return Timeout::Nothing;
                 }
                 self.ping = Ping::Sent;
@@ -70,15 +73,19 @@ impl Connection {
     pub(super) fn send_held_ping(&mut self, io: &mut Io<'_>) {
         if self.ping == Ping::Held && self.queue(true, Opcode::Ping, &[], io).is_ok() {
             self.ping = Ping::Sent;
-            self.since = io.now;
+            self.since = io.now as u32;
         }
     }
 
-    fn due(&self, limits: &Limits) -> Option<(u64, Due)> {
+    fn due(&self, limits: &Limits, now: u64) -> Option<(u64, Due)> {
         if self.reading == Reading::Lost {
             return None;
         }
-        let after = |start: u64, ms: u32| start.saturating_add(u64::from(ms));
+        let after = |start: u32, ms: u32| {
+            let ago = (now as u32).wrapping_sub(start);
+            now.saturating_sub(u64::from(ago))
+                .saturating_add(u64::from(ms))
+        };
         if self.closing != Closing::Open || self.is_finished() {
             return Some((after(self.since, limits.close_timeout), Due::CloseEnd));
         }

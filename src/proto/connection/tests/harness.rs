@@ -129,7 +129,7 @@ impl End {
     }
 
     pub fn deadline(&self) -> Option<u64> {
-        self.conn.deadline(&self.limits)
+        self.conn.deadline(&self.limits, self.now)
     }
 
     /// The outcome in words.

@@ -7,7 +7,7 @@ use crate::proto::connection::*;
 
 #[test]
 fn a_connection_is_small() {
-    assert!(size_of::<Connection>() <= 40, "{}", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 32, "{}", size_of::<Connection>());
 }
 
 #[test]
