@@ -1,5 +1,6 @@
 """The servers that are measured: how each is started, and where it listens."""
 import contextlib
+import os
 import select
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from .rows import LARGEST_MESSAGE
 
 # For a server to start, and for a generator beyond the time it measures. Generous: only a fault takes that long.
 PATIENCE = 30
+NEXT_PORT = iter(range(20000 + os.getpid() % 64 * 128, 32000))
 
 
 class Failed(Exception):
@@ -73,6 +75,12 @@ def floor(program):
     return Server("floor", [program, "-a", "127.0.0.1", "-P", "{port}"], variants={"pieces": []})
 
 
+def uring_floors(program):
+    """With small buffers, and with large ones: neither is good at everything."""
+    return [Server(f"io_uring {size // 1024}K", [program, "-P", "{port}", "-b", str(size), "-n", str(number)])
+            for size, number in ((4096, 4096), (65536, 256))]
+
+
 def peer(name, program):
     return Server(name, [program, "{port}"])
 
@@ -88,9 +96,16 @@ def announced_port(process):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Not one of those that the kernel gives to clients: the generator would have taken it before the server does."""
+    for port in NEXT_PORT:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise Failed("no port is free")
 
 
 def wait_for_port(process, port):
