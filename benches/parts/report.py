@@ -78,3 +78,57 @@ def conditions(options, took, others):
     return (f"Ratios are those of the same round: median (least-greatest). {options.rounds} rounds of {options.secs:g} s, "
             f"{took:.0f} s in all; {place}; other work used {others.median():.1f} CPUs (at most {others.most():.1f}) of "
             f"{os.cpu_count()}.")
+
+
+def scale_sections(data):
+    return [counts_section(data["counts"]), processes_section(data["processes"]), broadcast_section(data["broadcast"])]
+
+
+# Below that, what a server does once is more than what it does for each.
+FEW = 1000
+
+
+def counts_section(counts):
+    head = ["connections", "server", "all busy: us a message", "100 busy: us a message", "us to open one", "bytes each"]
+    lines = []
+    for count, runs in counts.items():
+        for name in sorted(runs, reverse=True):
+            cells = [f"{median(runs[name], key):.2f}" for key in ("all", "some", "open")]
+            if int(count) < FEW:
+                cells[-1] = "-"
+            each = "-" if int(count) < FEW else bytes_text(median(runs[name], "bytes"))
+            lines.append([f"{int(count):,}", name] + cells + [each])
+    return Section("One process, 20 B messages", head, lines, flatness(counts))
+
+
+def flatness(counts):
+    """How much dearer the dearest count is than the cheapest, of libws and of libws / floor."""
+    notes = []
+    for key, what in (("all", "all busy"), ("some", "100 busy"), ("open", "opening")):
+        found = [runs for count, runs in counts.items() if key != "open" or int(count) >= FEW]
+        ours = [median(runs["libws"], key) for runs in found]
+        ratio = [median(runs["libws"], key) / median(runs["floor"], key) for runs in found]
+        if not found:
+            continue
+        notes.append(f"{what}: {max(ours) / min(ours) - 1:.0%}, as a ratio to the floor {max(ratio) / min(ratio) - 1:.0%}")
+    return "From the cheapest count to the dearest, libws: " + "; ".join(notes) + "."
+
+
+def processes_section(runs):
+    head = ["processes", "connections", "bytes each", "of the kernel each", "us to open one", "us a message",
+            "wake-ups a second, all"]
+    lines = [[str(run["processes"]), f"{run['held']:,}", bytes_text(run["bytes"]), bytes_text(run["kernel_bytes"]),
+              f"{run['open_us']:.1f}", f"{run['us']:.2f}", f"{run['wakeups_per_s']:.1f}"] for run in runs]
+    return Section("Several processes behind one port, 100 busy connections", head, lines,
+                   "Of the kernel each: what its slabs grow by, for both ends of a connection.")
+
+
+def broadcast_section(broadcast):
+    lines = []
+    for what, rounds in broadcast.items():
+        ratio = statistics.median(ours / bare for ours, bare in rounds)
+        lines.append([what, f"{statistics.median(ours for ours, _ in rounds):.2f}",
+                      f"{statistics.median(bare for _, bare in rounds):.2f}", f"{ratio:.2f}", "<= 1.20",
+                      mark(ratio, 1.20)])
+    head = ["receivers", "libws, us each", "bare send, us each", "libws / bare", "goal", ""]
+    return Section("Broadcast", head, lines)
