@@ -44,6 +44,10 @@ def own(name, flags=()):
     return str(program)
 
 
+def have_library(name):
+    return subprocess.run(["pkg-config", "--exists", name]).returncode == 0
+
+
 def peers():
     """The programs of benches/peers that can be built here, by name; what cannot is said."""
     programs = {}
