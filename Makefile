@@ -82,7 +82,7 @@ help:
 	@echo 'make test         install what is needed, build and run all tests'
 	@echo 'make cross        TARGET=... ENGINE=$(ENGINE): library, header and examples for ARM in dist/TARGET (docs/cross.md)'
 	@echo 'make test-arm     install what is needed, build for both ARM targets and test under qemu'
-	@echo 'make bench        measure echo_server beside the floor (ROUNDS=5 SECS=1 ROWS=a,b,...)'
+	@echo 'make bench        measure, write tables and plots into docs/ (ROUNDS=5 SECS=1; with ROWS=a,b only show these)'
 	@echo 'make header       generate include/libws.h from src/capi'
 	@echo 'make setup        install what tests need (scripts/setup build: what a build needs)'
 	@echo 'make clean        remove $(BUILD)'
@@ -197,10 +197,11 @@ test-arm:
 	scripts/setup build
 	scripts/test-arm
 
+# With ROWS only these, and docs/ stays as it is.
 bench:
-	scripts/setup build
+	scripts/setup bench
 	$(MAKE) examples
-	BUILD='$(BUILD)' benches/compare --echo '$(PROGRAMS)/echo_server' $(if $(ROWS),--rows '$(ROWS)') \
+	BUILD='$(BUILD)' benches/compare --echo '$(PROGRAMS)/echo_server' $(if $(ROWS),--rows '$(ROWS)',--docs) \
 	    $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(SECS),--secs '$(SECS)')
 
 clean:

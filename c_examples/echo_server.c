@@ -23,6 +23,7 @@ struct options {
     unsigned long max_message;
     unsigned long handshake_timeout;
     unsigned long ping_interval;
+    int reuse_port;
     int quiet;
 };
 
@@ -150,6 +151,7 @@ static void print_help(void)
          "  --max-message BYTES     largest message taken (1048576)\n"
          "  --handshake-timeout MS  time for a request to arrive (5000)\n"
          "  --ping-interval MS      ping after that much silence, 0: never (30000)\n"
+         "  --reuse-port            share the port with other processes that say so too\n"
          "  --quiet                 no line for each connection\n"
          "  --help                  this text\n"
          "\n"
@@ -173,7 +175,7 @@ static int read_number(const char *option, const char *text, unsigned long min, 
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { HOST = 1, PORT, PATH, THREADS, MAX_MESSAGE, HANDSHAKE_TIMEOUT, PING_INTERVAL, QUIET, HELP };
+    enum { HOST = 1, PORT, PATH, THREADS, MAX_MESSAGE, HANDSHAKE_TIMEOUT, PING_INTERVAL, REUSE_PORT, QUIET, HELP };
     static const struct option table[] = {
         {"host", required_argument, NULL, HOST},
         {"port", required_argument, NULL, PORT},
@@ -182,6 +184,7 @@ static int read_options(int argc, char **argv, struct options *options)
         {"max-message", required_argument, NULL, MAX_MESSAGE},
         {"handshake-timeout", required_argument, NULL, HANDSHAKE_TIMEOUT},
         {"ping-interval", required_argument, NULL, PING_INTERVAL},
+        {"reuse-port", no_argument, NULL, REUSE_PORT},
         {"quiet", no_argument, NULL, QUIET},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
@@ -212,6 +215,9 @@ static int read_options(int argc, char **argv, struct options *options)
             break;
         case PING_INTERVAL:
             bad = read_number("ping-interval", optarg, 0, UINT32_MAX - 1, &options->ping_interval);
+            break;
+        case REUSE_PORT:
+            options->reuse_port = 1;
             break;
         case QUIET:
             options->quiet = 1;
@@ -261,6 +267,7 @@ static ws_server *make_server(struct options *options)
     config.on_writable = on_writable;
     config.on_close = on_close;
     config.user = options;
+    config.reuse_port = options->reuse_port;
 
     if (ws_server_new(&config, &server) != WS_OK)
         fprintf(stderr, "echo_server: %s\n", ws_last_error());

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 // Bytes of one read. All connections share the buffer: what is in it is used up before the next read.
-#define READ_SIZE (64 * 1024)
+#define READ_SIZE (256 * 1024)
 // How often all connections are looked at for what is due by time.
 #define SWEEP_MS 250
 // A peer that takes no byte of its echo for so long is dropped.
@@ -33,6 +33,7 @@ struct options {
     const char *host;
     const char *port;
     unsigned long max_message;
+    int pieces;
     int quiet;
 };
 
@@ -84,8 +85,13 @@ static void drop(struct conn *conn)
 
 static void echo(const struct reactor *reactor, struct conn *conn, const ws_proto_event *event)
 {
-    ws_status status = ws_proto_send(conn->proto, event->kind, event->data, event->len);
+    ws_status status;
 
+    // A piece goes out as a fragment, before the rest has come: no message is ever stored.
+    if (event->type == WS_PROTO_PIECE)
+        status = ws_proto_send_fragment(conn->proto, event->kind, event->data, event->len, event->last);
+    else
+        status = ws_proto_send(conn->proto, event->kind, event->data, event->len);
     if (status == WS_OK || status == WS_ERR_CLOSED)
         return;
     fprintf(stderr, "reactor_echo: %s\n", ws_last_error());
@@ -114,6 +120,7 @@ static void take_events(const struct reactor *reactor, struct conn *conn)
                 fprintf(stderr, "%d: open, %s\n", conn->fd, ws_request_path(event.request));
             break;
         case WS_PROTO_MESSAGE:
+        case WS_PROTO_PIECE:
             echo(reactor, conn, &event);
             break;
         case WS_PROTO_CLOSE:
@@ -213,6 +220,7 @@ static int add_conn(struct reactor *reactor, int fd)
     if (conn == NULL)
         return -1;
     config.max_message_size = reactor->options->max_message;
+    config.pieces = reactor->options->pieces;
     // Room for the echo of a message that came in parts and of all that one read can bring after it. More does not
     // come, since nothing is read while something is queued.
     config.max_send_queue = reactor->options->max_message + 2 * READ_SIZE;
@@ -405,6 +413,7 @@ static void print_help(void)
          "  --host HOST          address to listen at (127.0.0.1)\n"
          "  --port PORT          port; 0 picks a free one (9004)\n"
          "  --max-message BYTES  largest message taken (1048576)\n"
+         "  --pieces             echo messages in pieces as they come, without storing them\n"
          "  --quiet              no line for each connection\n"
          "  --help               this text\n"
          "\n"
@@ -428,11 +437,12 @@ static int read_number(const char *option, const char *text, unsigned long min, 
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { HOST = 1, PORT, MAX_MESSAGE, QUIET, HELP };
+    enum { HOST = 1, PORT, MAX_MESSAGE, PIECES, QUIET, HELP };
     static const struct option table[] = {
         {"host", required_argument, NULL, HOST},
         {"port", required_argument, NULL, PORT},
         {"max-message", required_argument, NULL, MAX_MESSAGE},
+        {"pieces", no_argument, NULL, PIECES},
         {"quiet", no_argument, NULL, QUIET},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
@@ -453,6 +463,9 @@ static int read_options(int argc, char **argv, struct options *options)
         case MAX_MESSAGE:
             // A quarter of the address space, so that the queue's size cannot overflow.
             bad = read_number("max-message", optarg, 1, SIZE_MAX / 4, &options->max_message);
+            break;
+        case PIECES:
+            options->pieces = 1;
             break;
         case QUIET:
             options->quiet = 1;

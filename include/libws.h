@@ -310,6 +310,10 @@ typedef struct {
     void (*on_close)(ws_server *server, ws_conn_id conn, const ws_close_info *info, void *user);
     // Handed to every callback.
     void *user;
+    // 1: other processes of the same user that set it too may listen at the same port, and the
+    // kernel spreads new connections over them (SO_REUSEPORT): several processes serve more
+    // connections than one may have open files [0]. For TCP listeners.
+    int reuse_port;
 } ws_server_config;
 
 // Numbers since a server or client was made, of all its threads together. Each is exact, but they

@@ -100,7 +100,7 @@ fn rust_layout() -> Vec<String> {
         messages_sent messages_dropped bytes_received bytes_sent protocol_errors timeouts);
     layout!(ws_server_config: struct_size threads max_connections max_message_size max_send_queue receive_buffer_size
         handshake_timeout_ms close_timeout_ms ping_interval_ms pong_timeout_ms path subprotocols allowed_origins
-        allowed_hosts on_upgrade on_http on_open on_message on_piece on_writable on_pong on_close user);
+        allowed_hosts on_upgrade on_http on_open on_message on_piece on_writable on_pong on_close user reuse_port);
     layout!(ws_client_config: struct_size url subprotocols headers connect_timeout_ms close_timeout_ms ping_interval_ms
         pong_timeout_ms max_message_size max_send_queue receive_buffer_size reconnect_min_ms reconnect_max_ms on_open
         on_message on_piece on_writable on_pong on_close user);

@@ -4,6 +4,8 @@ import os
 import resource
 import shutil
 import signal
+import statistics
+import threading
 import time
 
 LIBC = ctypes.CDLL(None)
@@ -59,3 +61,37 @@ def memory_kb(pid, key="Pss"):
             if line.startswith(key + ":"):
                 return int(line.split()[1])
     raise OSError(f"no {key} of process {pid}")
+
+
+class OtherWork:
+    """Samples what everything but this process and its children uses of the CPUs, once a second."""
+
+    def __init__(self):
+        self.samples = []
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def watch(self):
+        machine, ours = cpu_of_machine(), cpu_of_family()
+        while True:
+            time.sleep(1)
+            machine_now, ours_now = cpu_of_machine(), cpu_of_family()
+            # Children that end between two looks take their last moments with them: that is why there is a median.
+            self.samples.append(max(0.0, machine_now - machine - max(0.0, ours_now - ours)))
+            machine, ours = machine_now, ours_now
+
+    def median(self):
+        return statistics.median(self.samples or [0])
+
+    def most(self):
+        return max(self.samples or [0])
+
+
+def cpu_of_family():
+    """Seconds of CPU time of this process, of its children, and of those that have ended."""
+    total = cpu_of_children() + cpu_of_process(os.getpid())
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as pids:
+            total += sum(cpu_of_process(int(pid)) for pid in pids.read().split())
+    except OSError:
+        pass
+    return total

@@ -1,5 +1,6 @@
 """The servers that are measured: how each is started, and where it listens."""
 import contextlib
+import os
 import select
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from .rows import LARGEST_MESSAGE
 
 # For a server to start, and for a generator beyond the time it measures. Generous: only a fault takes that long.
 PATIENCE = 30
+NEXT_PORT = iter(range(20000 + os.getpid() % 64 * 128, 32000))
 
 
 class Failed(Exception):
@@ -22,12 +24,12 @@ class Server:
     def __init__(self, name, command, variants=None, announces=False):
         self.name = name
         self.command = command
-        # What is appended for a variant of a row. A server without the variant is left out of the row.
-        self.variants = {"": []} | (variants or {})
+        # Other commands for other variants of a row. A server without the variant is left out of the row.
+        self.variants = variants or {}
         self.announces = announces
 
     def fits(self, row):
-        return row.variant in self.variants
+        return row.variant == "" or row.variant in self.variants
 
     @contextlib.contextmanager
     def serving(self, variant="", cpu=machine.SERVER_CPU, before=()):
@@ -36,7 +38,7 @@ class Server:
         before: a command that the server's command is handed to, such as strace.
         """
         port = 0 if self.announces else free_port()
-        command = [word.replace("{port}", str(port)) for word in self.command + self.variants[variant]]
+        command = [word.replace("{port}", str(port)) for word in self.variants.get(variant, self.command)]
         process = subprocess.Popen(machine.on_cpu(cpu, list(before) + command), stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE if self.announces else subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, text=True, preexec_fn=machine.die_with_parent)
@@ -54,23 +56,30 @@ class Server:
 
 
 def echo_server(name, program):
-    """An echo_server of ours, perhaps from another build."""
-    command = [program, "--quiet", "--port", "0", "--max-message", str(LARGEST_MESSAGE)]
-    return Server(name, command, announces=True, variants=echo_variants(program))
+    """An echo_server of ours, perhaps from another build; in pieces, the reactor_echo beside it."""
+    options = ["--quiet", "--port", "0", "--max-message", str(LARGEST_MESSAGE)]
+    reactor = os.path.join(os.path.dirname(program), "reactor_echo")
+    variants = {"two threads": [program, "--threads", "2"] + options}
+    # That of an older build may not know the option.
+    if os.access(reactor, os.X_OK) and "--pieces" in help_of(reactor):
+        variants["pieces"] = [reactor, "--pieces"] + options
+    return Server(name, [program] + options, variants, announces=True)
 
 
-def echo_variants(program):
-    """An echo_server of an older build may not know all options."""
-    text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
-    variants = {"two threads": ["--threads", "2"]}
-    if "--pieces" in text:
-        variants["pieces"] = ["--pieces"]
-    return variants
+def help_of(program):
+    return subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
 
 
 def floor(program):
     # The floor passes on what it has read, in pieces: it is the floor of the rows with pieces also.
-    return Server("floor", [program, "-a", "127.0.0.1", "-P", "{port}"], variants={"pieces": []})
+    command = [program, "-a", "127.0.0.1", "-P", "{port}"]
+    return Server("floor", command, {"pieces": command})
+
+
+def uring_floors(program):
+    """With small buffers, and with large ones: neither is good at everything."""
+    return [Server(f"io_uring {size // 1024}K", [program, "-P", "{port}", "-b", str(size), "-n", str(number)])
+            for size, number in ((4096, 4096), (65536, 256))]
 
 
 def peer(name, program):
@@ -88,9 +97,16 @@ def announced_port(process):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Not one of those that the kernel gives to clients: the generator would have taken it before the server does."""
+    for port in NEXT_PORT:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise Failed("no port is free")
 
 
 def wait_for_port(process, port):

@@ -1,62 +1,67 @@
-"""The table: libws beside the floor and the goals."""
+"""Tables: libws beside the floor and the goals, as text and as Markdown."""
+import collections
 import statistics
 
+# head: of the columns; lines: of cells, as text.
+Section = collections.namedtuple("Section", "title head lines note", defaults=[""])
 
-def median(runs, key):
+
+def median(runs, key="us"):
     values = [run[key] for run in runs if run]
     return statistics.median(values) if values else None
 
 
-def ratios(runs, base, key="srv_us_msg"):
+def ratios(runs, base):
     """Of each round in which both have a figure: what other work does to the machine's speed hits both alike."""
-    return [run[key] / floor[key] for run, floor in zip(runs, base) if run and floor and floor[key]]
+    return [run["us"] / other["us"] for run, other in zip(runs, base) if run and other and other["us"]]
 
 
 def mark(value, goal):
     if value is None or goal is None:
         return ""
-    return "ok" if value <= goal else "MISSED"
+    return "ok" if value <= goal else "missed"
 
 
-def print_ratios(rows, results, names):
-    """results[row][server] is a list of runs, None where one failed."""
-    peers = [name for name in names if name != "floor"]
-    head = ["row", "", "floor us"] + [f"{name} / floor" for name in peers] + ["goal", ""]
-    lines = [head]
+def ratio_section(title, rows, results, base, names, ours, note=""):
+    """results[row][name] is a list of runs, None where one failed. ours: the column that the goals are for."""
+    head = ["row", "", f"{base}, us"] + [f"{name} / {base}" for name in names] + ["goal", ""]
+    lines = []
     for key, row in rows.items():
-        if row.kind != "ratio":
-            continue
-        floor = results[key].get("floor", [])
-        us = median(floor, "srv_us_msg")
+        bases = results[key].get(base, [])
+        us = median(bases)
         cells = [key, row.what, f"{us:.3f}" if us else "-"]
-        for name in peers:
-            values = ratios(results[key].get(name, []), floor)
-            cells.append(f"{statistics.median(values):.3f} ({min(values):.2f}-{max(values):.2f})" if values else "-")
-        ours = ratios(results[key].get("libws", []), floor)
+        found = {name: ratios(results[key].get(name, []), bases) for name in names}
+        for values in found.values():
+            cells.append(f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})" if values else "-")
+        judged = found.get(ours)
         goal = f"<= {row.goal:.2f}" if row.goal else ""
-        lines.append(cells + [goal, mark(statistics.median(ours) if ours else None, row.goal)])
-    print_columns(lines)
+        lines.append(cells + [goal, mark(statistics.median(judged) if judged else None, row.goal)])
+    if not any(line[-2] for line in lines):
+        head, lines = head[:-2], [line[:-2] for line in lines]
+    return Section(title, head, lines, note)
 
 
-def print_columns(lines):
-    if len(lines) < 2:
-        return
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+def bytes_text(value):
+    return f"{value:.0f} B" if value < 10000 else f"{value / 1000:.0f} kB"
+
+
+def text(section):
+    lines = [section.head] + section.lines
+    widths = [max(len(line[column]) for line in lines) for column in range(len(section.head))]
+    out = [section.title]
     for line in lines:
         cells = [cell.ljust(width) if column < 2 else cell.rjust(width)
                  for column, (cell, width) in enumerate(zip(line, widths))]
-        print("  ".join(cells).rstrip())
+        out.append("  ".join(cells).rstrip())
+    if section.note:
+        out.append(section.note)
+    return "\n".join(out) + "\n"
 
 
-def print_memory(rows, results, names):
-    for key, row in rows.items():
-        if row.kind != "memory":
-            continue
-        print(f"\n{key}  {row.what}: bytes of the server's resident memory for each; kB (PSS) before the first")
-        for name in names:
-            runs = results[key].get(name, [])
-            each = median(runs, "rss_per_conn")
-            if each is None:
-                continue
-            judged = f"goal <= {row.goal}: {mark(each, row.goal)}" if name == "libws" else ""
-            print(f"   {name:12} {each:8.0f} B   {median(runs, 'pss0_kb'):6.0f} kB   {judged}".rstrip())
+def markdown(section):
+    out = [f"**{section.title}**", "", "| " + " | ".join(section.head) + " |",
+           "|" + "---|" * len(section.head)]
+    out += ["| " + " | ".join(line) + " |" for line in section.lines]
+    if section.note:
+        out += ["", section.note]
+    return "\n".join(out) + "\n"

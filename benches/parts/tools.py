@@ -38,10 +38,14 @@ def from_perf(names):
 def own(name, flags=()):
     """Compiles benches/NAME.c, with libws.a."""
     program = build_folder() / "bench" / name
-    subprocess.run([CC, "-std=c11", "-O2", "-Wall", "-Wextra", f"-I{ROOT}/include", "-o", program,
+    subprocess.run([CC, "-std=c11", "-O2", "-Wall", "-Wextra", f"-I{ROOT}/include", f"-I{ROOT}/tests/c", "-o", program,
                     ROOT / f"benches/{name}.c", build_folder() / "lib/libws.a", "-Wl,--gc-sections", "-lpthread", "-lm",
                     "-ldl", *flags], check=True)
     return str(program)
+
+
+def have_library(name):
+    return subprocess.run(["pkg-config", "--exists", name]).returncode == 0
 
 
 def peers():

@@ -78,6 +78,7 @@ impl ws_server_config {
             subprotocols,
             allowed_origins,
             allowed_hosts,
+            reuse_port: self.reuse_port != 0,
         })
     }
 }

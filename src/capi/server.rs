@@ -141,6 +141,10 @@ pub struct ws_server_config {
     >,
     /// Handed to every callback.
     pub user: *mut c_void,
+    /// 1: other processes of the same user that set it too may listen at the same port, and the
+    /// kernel spreads new connections over them (SO_REUSEPORT): several processes serve more
+    /// connections than one may have open files [0]. For TCP listeners.
+    pub reuse_port: c_int,
 }
 
 /// In ping_interval_ms and pong_timeout_ms: never.

@@ -207,5 +207,6 @@ fn config() -> server::Config {
         subprotocols: None,
         allowed_origins: None,
         allowed_hosts: None,
+        reuse_port: false,
     }
 }

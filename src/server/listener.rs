@@ -61,6 +61,9 @@ impl Server {
         let fail = |what| move |errno| Error::io(errno, words!("{} {}", what, url));
         let fd = socket::stream(addr).map_err(fail("socket"))?;
         socket::set_reuse_addr(&fd).map_err(fail("SO_REUSEADDR"))?;
+        if self.config.reuse_port {
+            socket::set_reuse_port(&fd).map_err(fail("SO_REUSEPORT"))?;
+        }
         if addr.family() == libc::AF_INET6 {
             socket::set_v6_only(&fd).map_err(fail("IPV6_V6ONLY"))?;
         }

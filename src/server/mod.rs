@@ -43,6 +43,8 @@ pub struct Config {
     pub subprotocols: Option<String>,
     pub allowed_origins: Option<String>,
     pub allowed_hosts: Option<String>,
+    /// Other processes may listen at the same port.
+    pub reuse_port: bool,
 }
 
 /// The application. Called on the loop's thread with nothing borrowed: it may call the server.

@@ -546,6 +546,50 @@ static void the_config_is_copied(void)
     server_end(&recorder);
 }
 
+// Two servers in place of two processes: the kernel does not care.
+static void several_servers_share_a_port(void)
+{
+    enum { CLIENTS = 64 };
+    ws_server_config config = begin();
+    struct recorder other;
+    char url[64];
+    int fds[CLIENTS];
+    int i;
+
+    config.reuse_port = 1;
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)server_make(&recorder, &config));
+    OK(ws_server_start(recorder.server));
+    recorder_init(&other);
+    other.echo = 1;
+    config.user = &other;
+    OK(ws_server_new(&config, &other.server));
+    OK(ws_server_listen(other.server, url));
+    OK(ws_server_start(other.server));
+    for (i = 0; i < CLIENTS; i++) {
+        fds[i] = raw_open(ws_server_port(recorder.server));
+        raw_echo(fds[i], "served by one of them");
+    }
+    WAIT_UNTIL(server_stats(recorder.server).connections_open + server_stats(other.server).connections_open == CLIENTS);
+    CHECK(server_stats(recorder.server).connections_open > 0);
+    CHECK(server_stats(other.server).connections_open > 0);
+    for (i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    server_end(&other);
+    server_end(&recorder);
+
+    // Only those that ask for it share.
+    config = begin();
+    config.reuse_port = 1;
+    server_make(&recorder, &config);
+    config.reuse_port = 0;
+    OK(ws_server_new(&config, &other.server));
+    snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)ws_server_port(recorder.server));
+    CHECK_STATUS(ws_server_listen(other.server, url), WS_ERR_IO);
+    CHECK_INT(errno, EADDRINUSE);
+    OK(ws_server_free(other.server));
+    server_end(&recorder);
+}
+
 int main(int argc, char **argv)
 {
     int before = open_fds();
@@ -567,5 +611,6 @@ int main(int argc, char **argv)
     RUN(every_fd_is_closed_on_exec);
     RUN(the_config_is_copied);
     CHECK_INT(open_fds(), before);
+    RUN(several_servers_share_a_port);
     return check_end();
 }

@@ -347,6 +347,17 @@ def test_reactor_echo(serve):
         assert other.protocol.close_rcvd.code == 4321
 
 
+def test_reactor_echo_in_pieces(serve):
+    program = serve("reactor_echo", "--pieces")
+    with open_ws(program.url) as ws:
+        for message in ("Grüße", b"\x00\xff", "", "ü" * 250000, b"z" * 900000):
+            ws.send(message)
+            # More than one read holds: more than one fragment.
+            fragments = list(ws.recv_streaming())
+            assert len(fragments) > 1 or len(message) < 1000
+            assert type(message)().join(fragments) == message
+
+
 # pipe_pair
 
 

@@ -306,6 +306,10 @@ pub fn set_reuse_addr(fd: &Fd) -> Result<(), Errno> {
     set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)
 }
 
+pub fn set_reuse_port(fd: &Fd) -> Result<(), Errno> {
+    set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
+}
+
 pub fn set_v6_only(fd: &Fd) -> Result<(), Errno> {
     set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)
 }
