@@ -53,11 +53,7 @@ fn no_path_to_a_panic_is_added() {
         }
         (row.panics, row.allocations) = (panics, allocations);
     }
-    assert!(
-        counted > 0,
-        "no build of the table is in {}",
-        arm.display()
-    );
+    assert!(counted > 0, "no build of the table is in {}", arm.display());
     if env::var_os("UPDATE_PANICS").is_some() {
         fs::write(&place, format(&text, &rows)).expect("tests/panics.txt is writable");
     } else {
