@@ -57,7 +57,13 @@ ifneq ($(TARGET),)
   CARGO_FLAGS += --target $(TARGET)
   ifneq ($(origin CC),default)
     LINKER_VAR := CARGO_TARGET_$(shell echo $(TARGET) | tr 'a-z-' 'A-Z_')_LINKER
-    $(LINKER_VAR) ?= $(CC)
+    LINKER     := $(CC)
+    # cargo takes one word; the SDK of Yocto sets CC to a command with options.
+    ifneq ($(words $(CC)),1)
+      LINKER := $(abspath $(PLACE))/cc
+      $(shell mkdir -p $(PLACE); printf '#!/bin/sh\nexec %s "$$@"\n' '$(CC)' >$(LINKER); chmod +x $(LINKER))
+    endif
+    $(LINKER_VAR) ?= $(LINKER)
     export $(LINKER_VAR)
   endif
 else
@@ -194,7 +200,7 @@ cross:
 	    PROFILE='$(if $(filter file,$(origin PROFILE)),board,$(PROFILE))' cross/build '$(TARGET)'
 
 test-arm:
-	scripts/setup build
+	scripts/setup test
 	scripts/test-arm
 
 # With ROWS only these, and docs/ stays as it is.

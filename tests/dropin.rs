@@ -20,7 +20,7 @@ macro_rules! programs {
     };
 }
 
-programs! { echo_push file_transfer heartbeat hostile packets reuse server }
+programs! { dates echo_push file_transfer heartbeat hostile packets reuse server }
 
 #[test]
 fn every_program_of_tests_c_dropin_is_run() {

@@ -55,3 +55,23 @@ counters! {
     protocol_errors,
     timeouts,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On 32-bit machines too.
+    #[test]
+    fn counters_hold_more_than_32_bits() {
+        let counters = Counters::default();
+        let mut sum = Stats::default();
+        counters.bytes_received.add(u32::MAX.into());
+        counters.bytes_received.add(5);
+        counters.messages_sent.add(1 << 40);
+        counters.messages_sent.subtract(1);
+        counters.add_to(&mut sum);
+        counters.add_to(&mut sum);
+        assert_eq!(sum.bytes_received, 2 * 0x1_0000_0004);
+        assert_eq!(sum.messages_sent, 2 * 0xff_ffff_ffff);
+    }
+}

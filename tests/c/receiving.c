@@ -321,7 +321,7 @@ static void small_messages_in_pieces(void)
 static void a_huge_message_in_pieces(void)
 {
     ws_server_config config = begin_pieces();
-    const char *large = getenv("LIBWS_TEST_LARGE"); // 1: 1 GiB
+    const char *large = getenv("LIBWS_TEST_LARGE"); // GiB; 5 goes beyond 32 bits
     uint64_t len = (uint64_t)64 * 1024 * 1024;
     long long before;
     long long grown;
@@ -331,8 +331,8 @@ static void a_huge_message_in_pieces(void)
 
     if (small_loads())
         len = 4 * 1024 * 1024;
-    if (large != NULL && large[0] == '1')
-        len = (uint64_t)1024 * 1024 * 1024;
+    if (large != NULL)
+        len = (uint64_t)atoi(large) << 30;
     port = server_start(&recorder, &config);
     fd = peer_open(&recorder, port, &conn);
     send_pattern(fd, 1024 * 1024);
@@ -343,6 +343,7 @@ static void a_huge_message_in_pieces(void)
     grown = rss_bytes(0) - before;
     printf("    %llu MiB in pieces of up to %zu bytes: %lld KiB more memory\n", (unsigned long long)len >> 20,
            pieces.largest, grown >> 10);
+    CHECK(server_stats(recorder.server).bytes_received > len);
     CHECK(pieces.largest <= 64 * 1024);
     if (slowness() == 1)
         CHECK(grown < 1024 * 1024);
@@ -364,6 +365,44 @@ static void limits_of_pieces(void)
     check_violation(port, "no UTF-8", "\x81\xfe\x03\xe8\0\0\0\0\xff", 9, 1007);
     check_violation(port, "unmasked", "\x82\x01x", 3, 1002);
     CHECK_INT(messages_in_pieces(), 0);
+    server_end(&recorder);
+}
+
+// --- lengths that 32 bits do not hold ---
+
+static void no_limit_of_a_size_t_is_beyond_reach(void)
+{
+    ws_server_config config = begin();
+    uint16_t port;
+
+    if (sizeof(size_t) > 4)
+        return;
+    config.max_message_size = SIZE_MAX;
+    port = server_start(&recorder, &config);
+    check_violation(port, "4 GiB", "\x82\xff\0\0\0\x01\0\0\0\0\0\0\0\0", 14, 1009);
+    check_violation(port, "4 GiB and 5", "\x82\xff\0\0\0\x01\0\0\0\x05\0\0\0\0", 14, 1009);
+    check_violation(port, "4 GiB together", "\x02\x81\0\0\0\0a\x80\xff\0\0\0\0\xff\xff\xff\xff\0\0\0\0", 21, 1009);
+    server_end(&recorder);
+}
+
+// Without a limit the first bytes are handed on; nothing ends after the five that are left of it in 32 bits.
+static void more_than_4_gib_in_pieces(void)
+{
+    ws_server_config config = begin_pieces();
+    uint16_t port = server_start(&recorder, &config);
+    struct raw_frame frame;
+    ws_conn_id conn;
+    int fd = peer_open(&recorder, port, &conn);
+
+    raw_announce(fd, RAW_BINARY, ((uint64_t)1 << 32) + 5);
+    raw_send(fd, "five!", 5);
+    raw_frame(fd, RAW_PING, "no frame", 8);
+    SYS(shutdown(fd, SHUT_WR));
+    CHECK(!raw_read_frame(fd, &frame));
+    EXPECT(&recorder, CLOSED, conn);
+    CHECK_INT(messages_in_pieces(), 0);
+    CHECK_INT(pieces.bytes, 5 + 6 + 8);
+    close(fd);
     server_end(&recorder);
 }
 
@@ -440,6 +479,8 @@ int main(int argc, char **argv)
     RUN(small_messages_in_pieces);
     RUN(a_huge_message_in_pieces);
     RUN(limits_of_pieces);
+    RUN(no_limit_of_a_size_t_is_beyond_reach);
+    RUN(more_than_4_gib_in_pieces);
     RUN(pause_and_resume);
     return check_end();
 }

@@ -2,6 +2,10 @@
 
 A program that `serve` has started must still run at the end of the test and exit with 0 on SIGTERM, else the test
 fails.
+
+LIBWS_PROGRAMS is the folder of the programs. If they are another machine's, LIBWS_TEST_RUNNER is the command that runs
+them, such as `qemu-arm-static -L /usr/arm-linux-gnueabihf`; `-m "not measures"` then leaves out what would measure the
+emulator.
 """
 
 import os
@@ -16,6 +20,8 @@ from program import Program
 HERE = Path(__file__).parent
 PROGRAMS = Path(os.environ.get("LIBWS_PROGRAMS", HERE.parents[1] / "target/c_examples"))
 NODE_MODULES = os.environ.get("LIBWS_NODE_MODULES", HERE.parents[1] / "target/node/node_modules")
+
+RUNNER = os.environ.get("LIBWS_TEST_RUNNER", "").split()
 
 MEASURED = pytest.StashKey[list]()
 
@@ -39,10 +45,10 @@ def measured(request):
 
 
 def example(name):
-    """The path of an example."""
+    """The command that is an example."""
     found = PROGRAMS / name
     assert found.exists(), f"there is no {found}: run `make examples`"
-    return found
+    return [*RUNNER, found]
 
 
 @pytest.fixture
@@ -51,7 +57,7 @@ def run():
     running = []
 
     def start(name, *args, **options):
-        program = Program([example(name), *args], **options)
+        program = Program([*example(name), *args], **options)
         running.append(program)
         return program
 
@@ -66,7 +72,7 @@ def serve():
     running = []
 
     def start(name, *args, port=0, **options):
-        program = Program([example(name), "--port", port, *args], **options)
+        program = Program([*example(name), "--port", port, *args], **options)
         running.append(program)
         return program.listening()
 

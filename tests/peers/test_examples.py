@@ -373,6 +373,7 @@ def test_pipe_pair(run, texts, answers):
 # stream_upload
 
 
+@pytest.mark.measures
 def test_stream_upload_of_64_mib_in_little_memory(serve, tmp_path, measured):
     program = serve("stream_upload", "--dir", tmp_path)
     before = program.rss()

@@ -101,23 +101,6 @@ pub fn wait(raw: c_int, until: Until, ms: c_int) -> bool {
     unsafe { libc::poll(&mut watched, 1, ms) == 1 }
 }
 
-/// The local time of day as "HH:MM:SS".
-pub fn time_of_day() -> [u8; 8] {
-    // SAFETY: both places are valid for the calls that fill them in.
-    let parts = unsafe {
-        let now = libc::time(core::ptr::null_mut());
-        let mut parts: libc::tm = zeroed();
-        libc::localtime_r(&now, &mut parts);
-        [parts.tm_hour, parts.tm_min, parts.tm_sec]
-    };
-    let [hour, minute, second] = parts.map(|n| {
-        let n = u8::try_from(n).unwrap_or(0) % 100;
-        [b'0' + n / 10, b'0' + n % 10]
-    });
-    let ([a, b], [c, d], [e, f]) = (hour, minute, second);
-    [a, b, b':', c, d, b':', e, f]
-}
-
 /// Sleeps for so many microseconds, signals or not.
 pub fn sleep_us(us: u64) {
     let mut left = libc::timespec {

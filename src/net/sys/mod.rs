@@ -2,6 +2,7 @@
 //! No policy: what to do about an error is the caller's business.
 #![allow(unsafe_code)]
 
+pub mod date;
 pub mod foreign;
 pub mod memory;
 pub mod poll;
