@@ -5,6 +5,7 @@
 //! header is refused here, before any I/O.
 
 mod authority;
+mod ip;
 
 pub use authority::{copy, Host};
 

@@ -1,7 +1,7 @@
 //! `host [ ":" port ]`
 
+use super::ip;
 use alloc::string::String;
-use core::net::{Ipv4Addr, Ipv6Addr};
 
 /// A host as it stands in a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,13 +82,11 @@ fn host(text: &str) -> Result<Host, &'static str> {
         if address.contains('%') {
             return Err("an IPv6 address with a zone is not supported");
         }
-        return match address.parse::<Ipv6Addr>() {
-            Ok(address) => Ok(Host::V6(address.octets())),
-            Err(_) => Err("the IPv6 address is malformed"),
-        };
+        let address = ip::v6(address.as_bytes()).ok_or("the IPv6 address is malformed")?;
+        return Ok(Host::V6(address));
     }
-    if let Ok(address) = text.parse::<Ipv4Addr>() {
-        return Ok(Host::V4(address.octets()));
+    if let Some(address) = ip::v4(text.as_bytes()) {
+        return Ok(Host::V4(address));
     }
     check_name(text)?;
     Ok(Host::Name(copy(&[text])?))
