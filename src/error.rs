@@ -9,7 +9,7 @@ use crate::text::{Line, Pen, Say};
 use core::ffi::{c_int, CStr};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
+#[repr(i8)]
 pub enum Status {
     Ok = 0,
     InvalidArg = -1,
@@ -65,12 +65,13 @@ impl Status {
     }
 
     /// This status, with the words for ws_last_error().
+    #[cold]
+    #[inline(never)]
     pub fn because(self, text: impl Say) -> Error {
         explain(&text);
         Error {
-            status: self,
-            errno: 0,
             explained: true,
+            ..self.into()
         }
     }
 }
@@ -81,24 +82,30 @@ impl Say for Status {
     }
 }
 
-/// Why a call failed. The words are in the calling thread's [`last_text`] when `explained`.
+/// Why a call failed. Small enough for a register, since most functions may return one. The words are in the calling thread's [`last_text`] when `explained`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error {
     pub status: Status,
     /// 0 if no system call failed.
-    pub errno: c_int,
+    errno: u16,
     pub explained: bool,
 }
 
 impl Error {
     /// A system call failed: `what` says which, such as "bind 0.0.0.0:80".
+    #[cold]
+    #[inline(never)]
     pub fn io(errno: Errno, what: impl Say) -> Error {
-        explain(&words!("{}: {}", what, errno));
         Error {
-            status: Status::Io,
-            errno: errno.0,
-            explained: true,
+            // Linux has none above 4095.
+            errno: errno.0 as u16,
+            ..Status::Io.because(words!("{}: {}", what, errno))
         }
+    }
+
+    /// What a system call has left behind; 0 if none failed.
+    pub fn errno(self) -> Errno {
+        Errno(self.errno.into())
     }
 }
 

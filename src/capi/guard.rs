@@ -43,12 +43,14 @@ fn failed(error: Error) -> ws_status {
     if !error.explained {
         error::explain(&error.status);
     }
-    if error.errno != 0 {
-        Errno(error.errno).set();
+    if error.errno() != Errno(0) {
+        error.errno().set();
     }
     error.status.into()
 }
 
+#[cold]
+#[inline(never)]
 pub fn null(what: &str) -> Error {
     Status::InvalidArg.because(words!("{} is NULL", what))
 }
@@ -223,10 +225,10 @@ impl Text {
         // SAFETY: as the caller promises.
         match unsafe { Text::optional(text, "reason") } {
             Ok(text) => Ok(text.unwrap_or("")),
-            Err(error) => Err(Error {
-                status: Status::Utf8,
-                ..error
-            }),
+            Err(mut error) => {
+                error.status = Status::Utf8;
+                Err(error)
+            }
         }
     }
 }

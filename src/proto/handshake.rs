@@ -13,6 +13,7 @@
 mod allow;
 mod asked;
 mod client;
+mod digest;
 mod extensions;
 mod extra;
 mod server;
@@ -30,19 +31,15 @@ pub use subprotocols::MAX_SUBPROTOCOLS;
 pub use subprotocols::{check_subprotocols, choose_subprotocol, offered_subprotocols};
 pub use view::{c_string, RequestView};
 
-use base64::engine::general_purpose::STANDARD;
-use base64::Engine;
-use sha1::{Digest, Sha1};
+use digest::{base64, sha1};
 
 /// `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
 ///
 /// RFC 6455 4.2.2: the key as it came, concatenated with the GUID, SHA-1, base64.
 pub fn accept_key(key: &[u8]) -> [u8; 28] {
     const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     let mut accept = [0; 28];
-    let written = STANDARD.encode_slice(hash, &mut accept);
-    debug_assert_eq!(written, Ok(accept.len()));
+    base64(&sha1(&[key, GUID]), &mut accept);
     accept
 }
 

@@ -18,9 +18,9 @@ mod reply;
 mod request;
 mod response;
 
-pub use fields::{Fields, Once};
-pub(crate) use grammar::trim;
-pub use grammar::{elements, has_token, is_field_value, is_token};
+pub use fields::{Fields, Once, Values};
+pub(crate) use grammar::{cut_before, list, trim};
+pub use grammar::{elements, has_token, is_field_value, is_token, Elements};
 pub use head::{Fed, HeadBuffer};
 pub use reply::{reason_phrase, Reply};
 pub use request::Request;

@@ -5,9 +5,11 @@
 //! header is refused here, before any I/O.
 
 mod authority;
+mod ip;
 
 pub use authority::{copy, Host};
 
+use super::http::cut_before;
 use crate::text::{decimal, DIGITS};
 use alloc::string::String;
 use authority::Authority;
@@ -32,7 +34,7 @@ impl ClientUrl {
         let (secure, rest) = scheme(url).ok_or("the URL does not begin with ws:// or wss://")?;
         // RFC 6455 3: "Fragment identifiers are meaningless in the context of WebSocket
         // URIs and MUST NOT be used on these URIs."
-        if rest.contains('#') {
+        if rest.as_bytes().contains(&b'#') {
             return Err("the URL holds a fragment; a # in a path or query is written %23");
         }
         let (authority, resource) = split_authority(rest);
@@ -157,8 +159,7 @@ fn strip_prefix<'a>(url: &'a str, prefix: &str) -> Option<&'a str> {
 }
 
 fn split_authority(rest: &str) -> (&str, &str) {
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    rest.split_at_checked(end).unwrap_or((rest, ""))
+    cut_before(rest, b"/?#")
 }
 
 fn default_port(secure: bool) -> u16 {

@@ -105,7 +105,7 @@ impl Service {
                 return true;
             };
             if monotonic_ms() >= until {
-                let errno = Errno(error.errno);
+                let errno = error.errno();
                 log::error(words!("ws_server_create: port {}: {}", port, errno));
                 return false;
             }

@@ -103,7 +103,8 @@ fn milliseconds(clock: libc::clockid_t) -> u64 {
     };
     // SAFETY: t is a valid place for the answer; both clocks always exist.
     unsafe { libc::clock_gettime(clock, &mut t) };
-    (t.tv_sec as u64) * 1000 + (t.tv_nsec as u64) / 1_000_000
+    // tv_nsec is divided as it comes: in 64 bits, 32-bit machines would call a function for it.
+    (t.tv_sec as u64) * 1000 + (t.tv_nsec / 1_000_000) as u64
 }
 
 /// Fills `into` from the kernel's random generator, waiting for it only right after boot.

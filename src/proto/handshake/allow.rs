@@ -1,28 +1,24 @@
 //! Allow-lists for `Origin` and `Host`.
 
-use crate::proto::http::trim;
+use crate::proto::http::{list, trim};
 
-/// Is `value` on the comma-separated `list`? An empty list allows nothing.
+/// Is `value` on the comma-separated list `allowed`? An empty list allows nothing.
 ///
 /// An entry with `://` is an origin: it equals the serialized origin that the
 /// browser sends (RFC 6454 6.2), where a default port may be written or not. The
 /// entry `null` allows the opaque origin. Any other entry is a host: with a port
 /// it must equal the value, without one it allows the host on every port.
 /// ASCII case is ignored. There are no wildcards.
-pub fn list_allows(list: &str, value: &[u8]) -> bool {
+pub fn list_allows(allowed: &str, value: &[u8]) -> bool {
     let value = trim(value);
-    list.split(',')
-        .map(|entry| trim(entry.as_bytes()))
-        .any(|entry| !entry.is_empty() && matches(entry, value))
+    list(allowed).any(|entry| matches(entry, value))
 }
 
 /// Is `origin` on the list? Beside what [`list_allows`] knows, the entry `self` allows pages from
 /// the same host and port that the request names in `Host`: those that this server serves itself.
-pub fn origin_allowed(list: &str, origin: &[u8], host: &[u8]) -> bool {
-    let itself = list
-        .split(',')
-        .any(|entry| trim(entry.as_bytes()) == b"self");
-    list_allows(list, origin) || (itself && is_same_host(trim(origin), trim(host)))
+pub fn origin_allowed(allowed: &str, origin: &[u8], host: &[u8]) -> bool {
+    let itself = list(allowed).any(|entry| entry == b"self");
+    list_allows(allowed, origin) || (itself && is_same_host(trim(origin), trim(host)))
 }
 
 fn is_same_host(origin: &[u8], host: &[u8]) -> bool {

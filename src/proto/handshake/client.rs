@@ -1,13 +1,12 @@
 //! The client's half: RFC 6455 4.1.
 
+use super::digest::base64;
 use super::{accept_key, c_string, extensions, subprotocols};
 use crate::proto::http::{append, elements, has_token, HttpError, Once, Response};
 use crate::proto::url::ClientUrl;
 use crate::proto::OutOfMemory;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
-use base64::engine::general_purpose::STANDARD;
-use base64::Engine;
 
 /// What the client asks for. The strings have passed
 /// [`check_subprotocols`](super::check_subprotocols) and
@@ -201,7 +200,6 @@ fn no_upgrade(status: u16) -> &'static str {
 
 fn key_text(key: &[u8; 16]) -> [u8; 24] {
     let mut text = [0; 24];
-    let written = STANDARD.encode_slice(key, &mut text);
-    debug_assert_eq!(written, Ok(text.len()));
+    base64(key, &mut text);
     text
 }

@@ -1,26 +1,33 @@
 //! Header lines that the application adds.
 
-use crate::proto::http::{is_field_value, is_token};
+use crate::proto::http::{cut_before, is_field_value, is_token};
 
 /// Checks lines of the form "Name: value\r\n" (the last CRLF may be missing).
 ///
 /// Refused is what would end a line or the head early, and every header that libws
 /// writes itself or that would put a body where frames follow.
 pub fn check_extra_headers(headers: &str) -> Result<(), &'static str> {
-    if headers.is_empty() {
-        return Ok(());
+    let mut rest = headers;
+    while !rest.is_empty() {
+        let end = rest.as_bytes().windows(2).position(|two| two == b"\r\n");
+        let (line, more) = rest
+            .split_at_checked(end.unwrap_or(rest.len()))
+            .unwrap_or((rest, ""));
+        check_line(line)?;
+        rest = more.get(2..).unwrap_or_default();
     }
-    let lines = headers.strip_suffix("\r\n").unwrap_or(headers);
-    lines.split("\r\n").try_for_each(check_line)
+    Ok(())
 }
 
 fn check_line(line: &str) -> Result<(), &'static str> {
-    let (name, value) = line
-        .split_once(':')
-        .ok_or("a header line is not of the form \"Name: value\"")?;
+    let (name, value) = cut_before(line, b":");
+    if value.is_empty() {
+        return Err("a header line is not of the form \"Name: value\"");
+    }
     if !is_token(name.as_bytes()) {
         return Err("a header name is not a token");
     }
+    // With the colon, which may stand in a value.
     if !is_field_value(value.as_bytes()) {
         return Err("a header value holds CR, LF, NUL or another byte outside printable ASCII");
     }

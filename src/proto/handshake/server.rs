@@ -1,12 +1,10 @@
 //! The server's half: RFC 6455 4.2.
 
+use super::digest::is_base64_of_16_bytes;
 use super::{accept_key, extensions, subprotocols};
 use crate::proto::http::{append, has_token, HttpError, Once, Request};
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
-use base64::alphabet;
-use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
-use base64::Engine;
 
 /// Header lines that belong to an answer with status 426: RFC 6455 4.4 wants the
 /// version named, RFC 9110 15.5.22 the protocol to upgrade to, and RFC 9110 7.8
@@ -110,23 +108,15 @@ fn check_version(request: &Request) -> Result<(), HttpError> {
 /// 4.2.1, 5: "A |Sec-WebSocket-Key| header field with a base64-encoded value that,
 /// when decoded, is 16 bytes in length." 11.3.1: it "MUST NOT appear more than once".
 fn check_key(request: &Request) -> Result<&[u8], HttpError> {
-    // 16 bytes leave four bits over in the last digit. Clients that fill the key
-    // with random letters leave them set, and RFC 4648 3.5 lets a decoder be calm.
-    const BASE64: GeneralPurpose = GeneralPurpose::new(
-        &alphabet::STANDARD,
-        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
-    );
     let key = match request.once(b"sec-websocket-key") {
         Once::One(key) => key,
         Once::Missing => return bad("Sec-WebSocket-Key is missing"),
         Once::Several => return bad("several Sec-WebSocket-Key headers"),
     };
-    // 24 digits, of which the last two are padding, are decoded in groups of three.
-    let mut decoded = [0; 18];
-    match BASE64.decode_slice(key, &mut decoded) {
-        Ok(16) => Ok(key),
-        _ => bad("Sec-WebSocket-Key is not 16 bytes in base64"),
+    if !is_base64_of_16_bytes(key) {
+        return bad("Sec-WebSocket-Key is not 16 bytes in base64");
     }
+    Ok(key)
 }
 
 fn bad<T>(why: &'static str) -> Result<T, HttpError> {

@@ -2,7 +2,7 @@
 //!
 //! Names are tokens. RFC 6455 never says that their case is ignored, so it is not.
 
-use crate::proto::http::{elements, is_token, HttpError, Request};
+use crate::proto::http::{elements, is_token, list, HttpError, Request};
 
 /// The most subprotocols in one offer. Each is compared with all before it, so
 /// that a long list of short names would cost time by its square.
@@ -21,70 +21,61 @@ pub fn offered_subprotocols(request: &Request) -> impl Iterator<Item = &str> {
 /// The first of the server's `preference` list (comma-separated) that the client
 /// offers.
 pub fn choose_subprotocol<'a>(preference: &'a str, request: &Request) -> Option<&'a str> {
-    preference
-        .split(',')
-        .map(trim)
-        .find(|&name| offered_subprotocols(request).any(|offered| offered == name))
+    list(preference)
+        .find(|&name| elements(request.headers(HEADER)).any(|offered| offered == name))
+        .and_then(|name| core::str::from_utf8(name).ok())
 }
 
 /// A list given by the application: tokens separated by commas, none twice.
-pub fn check_subprotocols(list: &str) -> Result<(), &'static str> {
-    let names = || list.split(',').map(trim);
-    if names().count() > MAX_SUBPROTOCOLS {
-        return Err("more than 64 subprotocols");
+pub fn check_subprotocols(names: &str) -> Result<(), &'static str> {
+    let commas = names.bytes().filter(|&b| b == b',').count();
+    match fault(&list(names)) {
+        _ if commas >= MAX_SUBPROTOCOLS => Err("more than 64 subprotocols"),
+        Some(Fault::Twice) => Err("a subprotocol is listed twice"),
+        // An empty name is no token either.
+        None if list(names).count() == commas + 1 => Ok(()),
+        _ => Err("a subprotocol is not a token (letters, digits and !#$%&'*+-.^_`|~)"),
     }
-    if !names().all(|name| is_token(name.as_bytes())) {
-        return Err("a subprotocol is not a token (letters, digits and !#$%&'*+-.^_`|~)");
-    }
-    if has_duplicate(names()) {
-        return Err("a subprotocol is listed twice");
-    }
-    Ok(())
 }
 
 /// Is `name` one of a list given by the application?
-pub(super) fn list_has(list: &str, name: &str) -> bool {
-    list.split(',').map(trim).any(|offered| offered == name)
+pub(super) fn list_has(names: &str, name: &str) -> bool {
+    list(names).any(|offered| offered == name.as_bytes())
 }
 
 /// RFC 6455 4.1, 10: the elements "MUST be non-empty strings with characters in the
 /// range U+0021 to U+007E not including separator characters [...] and MUST all be
 /// unique strings".
 pub(super) fn check_offer(request: &Request) -> Result<(), HttpError> {
-    let names = || elements(request.headers(HEADER));
-    let count = names().count();
-    if count == 0 && request.headers(HEADER).next().is_some() {
+    let names = elements(request.headers(HEADER));
+    if names.clone().next().is_none() && request.headers(HEADER).next().is_some() {
         return Err(HttpError::bad_request("Sec-WebSocket-Protocol is empty"));
     }
-    if count > MAX_SUBPROTOCOLS {
-        return Err(HttpError::bad_request("more than 64 subprotocols offered"));
-    }
-    if !names().all(is_token) {
-        return Err(HttpError::bad_request(
-            "Sec-WebSocket-Protocol holds a name that is not a token",
-        ));
-    }
-    if has_duplicate(names()) {
-        return Err(HttpError::bad_request(
-            "Sec-WebSocket-Protocol holds a name twice",
-        ));
-    }
-    Ok(())
+    let why = match fault(&names) {
+        None => return Ok(()),
+        Some(Fault::TooMany) => "more than 64 subprotocols offered",
+        Some(Fault::NoToken) => "Sec-WebSocket-Protocol holds a name that is not a token",
+        Some(Fault::Twice) => "Sec-WebSocket-Protocol holds a name twice",
+    };
+    Err(HttpError::bad_request(why))
 }
 
-fn has_duplicate<T: Copy + Default + PartialEq>(names: impl Iterator<Item = T>) -> bool {
-    let mut seen = [T::default(); MAX_SUBPROTOCOLS];
-    for (at, name) in names.enumerate() {
-        if seen.iter().take(at).any(|&earlier| earlier == name) {
-            return true;
-        }
-        if let Some(slot) = seen.get_mut(at) {
-            *slot = name;
-        }
-    }
-    false
+enum Fault {
+    TooMany,
+    NoToken,
+    Twice,
 }
 
-fn trim(name: &str) -> &str {
-    name.trim_matches([' ', '\t'])
+fn fault<'a>(names: &(impl Iterator<Item = &'a [u8]> + Clone)) -> Option<Fault> {
+    let mut twice = false;
+    for (at, name) in names.clone().enumerate() {
+        if at >= MAX_SUBPROTOCOLS {
+            return Some(Fault::TooMany);
+        }
+        if !is_token(name) {
+            return Some(Fault::NoToken);
+        }
+        twice |= names.clone().take(at).any(|earlier| earlier == name);
+    }
+    twice.then_some(Fault::Twice)
 }

@@ -25,16 +25,17 @@ pub enum Once<'a> {
 impl Fields {
     /// The first value of that name. Case is ignored, white space is trimmed.
     pub fn header(&self, name: &[u8]) -> Option<&CStr> {
-        let line = self.lines.iter().find(|line| self.is_named(line, name))?;
-        Some(self.c_str(line.value))
+        let span = self.headers(name).next_span()?;
+        Some(self.c_str(span))
     }
 
     /// All values of that name, in order.
-    pub fn headers<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.lines
-            .iter()
-            .filter(move |line| self.is_named(line, name))
-            .map(|line| self.bytes(line.value))
+    pub fn headers<'a>(&'a self, name: &'a [u8]) -> Values<'a> {
+        Values {
+            fields: self,
+            name,
+            next: 0,
+        }
     }
 
     /// All headers as (name, value), in order.
@@ -70,7 +71,7 @@ impl Fields {
     pub(super) fn c_str(&self, span: Span) -> &CStr {
         self.head
             .get(span.start.into()..=span.end.into())
-            .and_then(|bytes| CStr::from_bytes_with_nul(bytes).ok())
+            .and_then(|bytes| CStr::from_bytes_until_nul(bytes).ok())
             .unwrap_or_default()
     }
 
@@ -82,6 +83,36 @@ impl Fields {
 
     fn is_named(&self, line: &Line, name: &[u8]) -> bool {
         self.bytes(line.name).eq_ignore_ascii_case(name)
+    }
+}
+
+/// The values of the headers of one name.
+#[derive(Clone)]
+pub struct Values<'a> {
+    fields: &'a Fields,
+    name: &'a [u8],
+    /// The line to look at next.
+    next: usize,
+}
+
+impl Values<'_> {
+    fn next_span(&mut self) -> Option<Span> {
+        loop {
+            let line = self.fields.lines.get(self.next)?;
+            self.next += 1;
+            if self.fields.is_named(line, self.name) {
+                return Some(line.value);
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let span = self.next_span()?;
+        Some(self.fields.bytes(span))
     }
 }
 

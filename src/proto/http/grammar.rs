@@ -24,11 +24,56 @@ pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &str) -> boo
 ///
 /// RFC 9110 5.6.1.2: "A recipient MUST parse and ignore a reasonable number of
 /// empty list elements". The bound of the head makes the number reasonable.
-pub fn elements<'a>(values: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
-    values
-        .flat_map(|value| value.split(|&b| b == b','))
-        .map(trim)
-        .filter(|element| !element.is_empty())
+pub fn elements<'a, I: Iterator<Item = &'a [u8]>>(values: I) -> Elements<'a, I> {
+    Elements { values, rest: &[] }
+}
+
+/// The same of a list that the application gives.
+pub(crate) fn list(text: &str) -> Elements<'_, core::option::IntoIter<&[u8]>> {
+    elements(Some(text.as_bytes()).into_iter())
+}
+
+/// A type with a name, and so one copy in the library for all who look at lists.
+#[derive(Clone)]
+pub struct Elements<'a, I> {
+    values: I,
+    rest: &'a [u8],
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Iterator for Elements<'a, I> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            if self.rest.is_empty() {
+                self.rest = self.values.next()?;
+            }
+            let (element, rest) = cut(self.rest, b',');
+            self.rest = rest;
+            let element = trim(element);
+            if !element.is_empty() {
+                return Some(element);
+            }
+        }
+    }
+}
+
+/// What stands before and behind the first `mark`; all and nothing if there is none.
+pub(crate) fn cut(bytes: &[u8], mark: u8) -> (&[u8], &[u8]) {
+    match bytes.iter().position(|&b| b == mark) {
+        Some(at) => (
+            bytes.get(..at).unwrap_or_default(),
+            bytes.get(at + 1..).unwrap_or_default(),
+        ),
+        None => (bytes, &[]),
+    }
+}
+
+/// What stands before the first of the `marks`, and what begins with it.
+pub(crate) fn cut_before<'a>(text: &'a str, marks: &[u8]) -> (&'a str, &'a str) {
+    let at = text.bytes().position(|b| marks.contains(&b));
+    text.split_at_checked(at.unwrap_or(text.len()))
+        .unwrap_or((text, ""))
 }
 
 pub(super) const fn is_tchar(b: u8) -> bool {

@@ -1,7 +1,7 @@
 //! A request head, as a server sees it.
 
 use super::fields::{check_extent, check_length, refuse, Line, Span};
-use super::{grammar, has_token, Fields, HttpError, Once, MAX_HEADERS};
+use super::{cut_before, grammar, has_token, Fields, HttpError, Once, Values, MAX_HEADERS};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -87,7 +87,7 @@ impl Request {
     }
 
     /// All values of that name, in order.
-    pub fn headers<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + 'a {
+    pub fn headers<'a>(&'a self, name: &'a [u8]) -> Values<'a> {
         self.fields.headers(name)
     }
 
@@ -137,7 +137,8 @@ impl Request {
 
 /// The third word of the request line (RFC 9112 3).
 fn version(head: &[u8]) -> &[u8] {
-    head.splitn(3, |&b| b == b' ').nth(2).unwrap_or_default()
+    let (_method, rest) = grammar::cut(head, b' ');
+    grammar::cut(rest, b' ').1
 }
 
 /// The request target in its parts (RFC 9112 3.2).
@@ -162,7 +163,8 @@ impl<'a> Target<'a> {
             None if target.starts_with('/') => (None, target),
             None => return Err(HttpError::bad_request("the request target is not a path")),
         };
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (path, query) = cut_before(rest, b"?");
+        let query = query.get(1..).unwrap_or_default();
         Ok(Self {
             authority,
             path,
@@ -174,13 +176,13 @@ impl<'a> Target<'a> {
 /// RFC 9112 3.2.2: "a server MUST accept the absolute-form in requests". Gives
 /// the authority and what follows it.
 fn absolute(target: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = target.split_once("://")?;
+    let (scheme, rest) = cut_before(target, b":");
+    let rest = rest.strip_prefix("://")?;
     let known = ["http", "https", "ws", "wss"];
     if !known.iter().any(|k| scheme.eq_ignore_ascii_case(k)) {
         return None;
     }
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    rest.split_at_checked(end)
+    Some(cut_before(rest, b"/?"))
 }
 
 /// RFC 9112 3.2: a server "MUST respond with a 400 status code to any HTTP/1.1

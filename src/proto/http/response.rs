@@ -1,7 +1,7 @@
 //! A response head, as a client sees it.
 
 use super::fields::{check_extent, check_length, refuse, Line};
-use super::{Fields, HttpError, Once, MAX_HEADERS};
+use super::{Fields, HttpError, Once, Values, MAX_HEADERS};
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -55,7 +55,7 @@ impl Response {
     }
 
     /// All values of that name, in order.
-    pub fn headers<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + 'a {
+    pub fn headers<'a>(&'a self, name: &'a [u8]) -> Values<'a> {
         self.fields.headers(name)
     }
 

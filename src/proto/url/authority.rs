@@ -1,7 +1,8 @@
 //! `host [ ":" port ]`
 
+use super::ip;
+use crate::proto::http::cut_before;
 use alloc::string::String;
-use core::net::{Ipv4Addr, Ipv6Addr};
 
 /// A host as it stands in a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(super) struct Authority<'a> {
 impl<'a> Authority<'a> {
     pub(super) fn parse(authority: &'a str) -> Result<Self, &'static str> {
         // Credentials in URLs end up in logs, and would be sent in the clear with ws.
-        if authority.contains('@') {
+        if authority.as_bytes().contains(&b'@') {
             return Err("the URL holds a user name; use an Authorization header instead");
         }
         let (text, port) = split_port(authority)?;
@@ -48,15 +49,16 @@ pub fn copy(parts: &[&str]) -> Result<String, &'static str> {
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
-    let host_end = match authority.find(']') {
-        Some(bracket) => bracket + 1,
-        None => authority.find(':').unwrap_or(authority.len()),
+    let (host, rest) = match authority.bytes().position(|b| b == b']') {
+        Some(bracket) => authority
+            .split_at_checked(bracket + 1)
+            .unwrap_or((authority, "")),
+        None => cut_before(authority, b":"),
     };
-    let (host, rest) = authority
-        .split_at_checked(host_end)
-        .unwrap_or((authority, ""));
     match rest.strip_prefix(':') {
-        Some(port) if host.starts_with('[') || !port.contains(':') => Ok((host, Some(port))),
+        Some(port) if host.starts_with('[') || !port.as_bytes().contains(&b':') => {
+            Ok((host, Some(port)))
+        }
         Some(_) => Err("an IPv6 address is written in brackets: [::1]"),
         None if rest.is_empty() => Ok((host, None)),
         None => Err("the host is followed by something that is not a port"),
@@ -79,16 +81,14 @@ fn host(text: &str) -> Result<Host, &'static str> {
         let address = rest.strip_suffix(']').ok_or("a bracket is not closed")?;
         // RFC 6874 zones name an interface of this machine, and have no place in a
         // Host header.
-        if address.contains('%') {
+        if address.as_bytes().contains(&b'%') {
             return Err("an IPv6 address with a zone is not supported");
         }
-        return match address.parse::<Ipv6Addr>() {
-            Ok(address) => Ok(Host::V6(address.octets())),
-            Err(_) => Err("the IPv6 address is malformed"),
-        };
+        let address = ip::v6(address.as_bytes()).ok_or("the IPv6 address is malformed")?;
+        return Ok(Host::V6(address));
     }
-    if let Ok(address) = text.parse::<Ipv4Addr>() {
-        return Ok(Host::V4(address.octets()));
+    if let Some(address) = ip::v4(text.as_bytes()) {
+        return Ok(Host::V4(address));
     }
     check_name(text)?;
     Ok(Host::Name(copy(&[text])?))
@@ -101,21 +101,23 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     if relative.len() > 253 {
         return Err("the host name is longer than 253 characters");
     }
-    for label in relative.split('.') {
+    let mut last: &[u8] = &[];
+    for label in relative.as_bytes().split(|&b| b == b'.') {
+        last = label;
         if label.is_empty() || label.len() > 63 {
             return Err("a part of the host name is empty or longer than 63 characters");
         }
         let is_known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        if !label.bytes().all(is_known) {
+        if !label.iter().copied().all(is_known) {
             return Err("the host name holds a character other than letters, digits, -, _ and .");
         }
     }
     // A resolver would read 10.1 as 10.0.0.1, and 0x7f000001 as 127.0.0.1.
-    let last = relative.rsplit('.').next().unwrap_or_default();
-    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    if last.bytes().all(|b| b.is_ascii_digit())
-        || hex.is_some_and(|h| h.bytes().all(|b| b.is_ascii_hexdigit()))
-    {
+    let is_number = match last {
+        [b'0', b'x' | b'X', hex @ ..] => hex.iter().all(u8::is_ascii_hexdigit),
+        decimal => decimal.iter().all(u8::is_ascii_digit),
+    };
+    if is_number {
         return Err("the IPv4 address is malformed");
     }
     Ok(())
