@@ -199,7 +199,15 @@ mod tests {
     /// An idle connection owns its slot and nothing else.
     #[test]
     fn a_connection_is_small() {
-        assert!(core::mem::size_of::<Phase>() <= 32, "{}", core::mem::size_of::<Phase>());
-        assert!(core::mem::size_of::<Conn>() <= 56, "{}", core::mem::size_of::<Conn>());
+        assert!(
+            core::mem::size_of::<Phase>() <= 32,
+            "{}",
+            core::mem::size_of::<Phase>()
+        );
+        assert!(
+            core::mem::size_of::<Conn>() <= 56,
+            "{}",
+            core::mem::size_of::<Conn>()
+        );
     }
 }
