@@ -205,14 +205,26 @@ impl Engine {
     }
 
     /// Opens the loop's state; None when another thread runs the loop.
+    #[inline(always)]
     pub fn with<R>(&self, body: impl FnOnce(&mut Local) -> R) -> Option<R> {
         self.local.with(body)
     }
 
     // ---- sending, from any thread ----
 
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
+        // The short way is to be found in the caller's code, and nothing else.
+        if !self.remote.has_commands() {
+            if let Some(Some(sent)) = self.with(|l| l.send_short(id, kind, data)) {
+                return sent;
+            }
+        }
+        self.send_any(id, kind, data)
+    }
+
+    #[inline(never)]
+    fn send_any(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
         match self.as_owner(|l| l.send(id, kind, data)) {
             Some(result) => result,
             None => self.send_from_afar(id, kind, data),

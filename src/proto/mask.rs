@@ -48,36 +48,54 @@ pub fn apply_any(data: &mut [u8], key: [u8; 4]) -> bool {
 
 /// The same for a few bytes, without what makes it fast for many. Returns whether they are ASCII
 /// now.
+///
+/// Words of one size, the last of which overlaps the one before it: its bytes are read before they
+/// are masked by that, and get the same values again.
 #[inline]
 fn apply_short(data: &mut [u8], key: [u8; 4]) -> bool {
-    let half_key = u32::from_ne_bytes(key);
-    let wide = twice(half_key);
+    let len = data.len();
+    let key = u32::from_ne_bytes(key);
+    // The key as it stands `len` bytes further.
+    let turned = u32::from_le(key.to_le().rotate_right(8 * (len % 4) as u32));
+    if let Some(last) = data.last_chunk::<16>() {
+        let last = u128::from_ne_bytes(*last) ^ four_times(turned);
+        let wide = four_times(key);
+        let mut seen = last;
+        let mut rest = &mut *data;
+        while let Some((word, after)) = mem::take(&mut rest).split_first_chunk_mut::<16>() {
+            let plain = u128::from_ne_bytes(*word) ^ wide;
+            *word = plain.to_ne_bytes();
+            seen |= plain;
+            rest = after;
+        }
+        if let Some(place) = data.last_chunk_mut() {
+            *place = last.to_ne_bytes();
+        }
+        return (seen as u64 | (seen >> 64) as u64) & HIGH_BITS == 0;
+    }
+    if let Some(last) = data.last_chunk::<8>() {
+        let last = u64::from_ne_bytes(*last) ^ twice(turned);
+        let mut seen = last;
+        if let Some(first) = data.first_chunk_mut::<8>() {
+            let plain = u64::from_ne_bytes(*first) ^ twice(key);
+            *first = plain.to_ne_bytes();
+            seen |= plain;
+        }
+        if let Some(place) = data.last_chunk_mut() {
+            *place = last.to_ne_bytes();
+        }
+        return seen & HIGH_BITS == 0;
+    }
     let mut seen = 0;
-    // Two words at a time, which need not be a loop for the shortest.
-    let (mut pairs, rest) = data.split_at_mut(data.len() & !15);
-    while let Some((pair, after)) = mem::take(&mut pairs).split_first_chunk_mut::<16>() {
-        let plain = u128::from_ne_bytes(*pair) ^ (u128::from(wide) << 64 | u128::from(wide));
-        *pair = plain.to_ne_bytes();
-        seen |= plain as u64 | (plain >> 64) as u64;
-        pairs = after;
-    }
-    let (word, rest) = rest.split_at_mut(rest.len() & 8);
-    if let Some(word) = word.first_chunk_mut::<8>() {
-        let plain = u64::from_ne_bytes(*word) ^ wide;
-        *word = plain.to_ne_bytes();
-        seen |= plain;
-    }
-    let (half, tail) = rest.split_at_mut(rest.len() & 4);
-    if let Some(half) = half.first_chunk_mut::<4>() {
-        let plain = u32::from_ne_bytes(*half) ^ half_key;
-        *half = plain.to_ne_bytes();
-        seen |= u64::from(plain);
-    }
-    for (byte, key) in tail.iter_mut().zip(key) {
+    for (byte, key) in data.iter_mut().zip(twice(key).to_ne_bytes()) {
         *byte ^= key;
-        seen |= u64::from(*byte);
+        seen |= *byte;
     }
-    seen & HIGH_BITS == 0
+    seen < 0x80
+}
+
+fn four_times(key: u32) -> u128 {
+    u128::from(twice(key)) << 64 | u128::from(twice(key))
 }
 
 fn twice(key: u32) -> u64 {

@@ -20,18 +20,15 @@ impl Local {
         self.queue(id, |out| out.push(&[bytes]))
     }
 
-    #[inline]
-    pub fn send(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
-        match self.send_short(id, kind, data) {
-            Some(sent) => sent,
-            None => self.send_any(id, kind, data),
-        }
-    }
-
     /// The way of most messages: short, from a server, with room for them. None, with nothing
-    /// done: it is not like that.
-    #[inline]
-    fn send_short(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Option<Result<(), Status>> {
+    /// done: it is not like that, and `send` does it.
+    #[inline(never)]
+    pub fn send_short(
+        &mut self,
+        id: ConnId,
+        kind: Kind,
+        data: &[u8],
+    ) -> Option<Result<(), Status>> {
         let conn = self.conns.get_mut(id)?;
         let Phase::Open(connection) = &conn.phase else {
             return None;
@@ -58,8 +55,7 @@ impl Local {
         Some(sent.map_err(Status::from))
     }
 
-    #[inline(never)]
-    fn send_any(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
+    pub fn send(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
         if data.len() >= DIRECT && self.settings.role == Role::Server {
             return self.send_large(id, kind, data);
         }

@@ -182,7 +182,7 @@ impl<T> ThreadCell<T> {
     }
 
     /// Opens the cell for its owner.
-    #[inline]
+    #[inline(always)]
     pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
         if !self.is_mine() {
             return None;
@@ -191,7 +191,7 @@ impl<T> ThreadCell<T> {
     }
 
     /// Opens the cell; the calling thread is the owner.
-    #[inline]
+    #[inline(always)]
     fn open<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
         struct Free<'a>(&'a Cell<bool>);
         impl Drop for Free<'_> {
@@ -215,7 +215,7 @@ pub struct Claim<'a, T> {
 
 impl<T> Claim<'_, T> {
     /// Opens the cell. None: it is open already.
-    #[inline]
+    #[inline(always)]
     pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
         // A claim cannot leave its thread, so there is nothing to ask.
         self.cell.open(body)
