@@ -107,12 +107,18 @@ CARGO_HOME ?= $(HOME)/.cargo
 RUSTC_WORDS = --remap-path-prefix=$(CARGO_HOME)/registry/src=crates $(RUSTC_EXTRA)
 PATHS = --config 'build.rustflags=[$(foreach word,$(RUSTC_WORDS),"$(word)",)]'
 
+# rustup's Rust has parts of libgcc in C, under the same names. Where OBJCOPY is given they give way to libgcc's, which a
+# static program has too.
+OBJCOPY ?=
+MADE     = .made$(if $(OBJCOPY),-with-objcopy)
+
 # cargo knows what has changed. The copies keep their time when nothing has, so that nothing else is built again.
 $(LIB)/libws.a: FORCE
 	$(CARGO) rustc --locked --lib --crate-type cdylib,staticlib --profile $(CARGO_PROFILE) \
 	    $(CARGO_FLAGS) --target-dir $(BUILD) $(PATHS) $(RUSTC_FLAGS)
 	@mkdir -p $(LIB)
-	@cmp -s $(RUST_OUT)/libws.a $@ || cp $(RUST_OUT)/libws.a $@
+	@cmp -s $(RUST_OUT)/libws.a $(LIB)/$(MADE) || { cp $(RUST_OUT)/libws.a $@ $(if $(OBJCOPY),&& $(OBJCOPY) -w --weaken-symbol '__*' $@) && \
+	    rm -f $(LIB)/.made* && cp $(RUST_OUT)/libws.a $(LIB)/$(MADE); }
 
 $(LIB)/$(REAL): $(LIB)/libws.a FORCE
 	@cmp -s $(RUST_OUT)/libws.so $@ || cp $(RUST_OUT)/libws.so $@

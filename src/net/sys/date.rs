@@ -2,6 +2,7 @@
 //!
 //! `time_t` has 32 bits on 32-bit machines with a glibc that is asked in the old way, and on those it ends in January
 //! 2038. Here seconds have 64 bits, and only `localtime_r`, which knows the time zone, is asked with fewer.
+#![allow(deprecated)] // libc::time_t, with musl: it may get 64 bits, which is all the same here
 
 use super::Errno;
 use core::ffi::c_long;

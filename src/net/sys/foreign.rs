@@ -104,7 +104,7 @@ pub fn wait(raw: c_int, until: Until, ms: c_int) -> bool {
 /// Sleeps for so many microseconds, signals or not.
 pub fn sleep_us(us: u64) {
     let mut left = libc::timespec {
-        tv_sec: (us / 1_000_000) as libc::time_t,
+        tv_sec: (us / 1_000_000) as _,
         tv_nsec: (us % 1_000_000 * 1000) as _,
     };
     let rest: *mut libc::timespec = &mut left;

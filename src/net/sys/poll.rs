@@ -207,7 +207,7 @@ impl Timer {
         let spec = libc::itimerspec {
             it_interval: zero,
             it_value: libc::timespec {
-                tv_sec: (at / 1000) as libc::time_t,
+                tv_sec: (at / 1000) as _,
                 tv_nsec: ((at % 1000) * 1_000_000) as _,
             },
         };
