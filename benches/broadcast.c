@@ -1,6 +1,6 @@
-// What a broadcast costs for each receiver, beside the bare loop of send() over the same sockets: the least that the kernel
-// asks for. Usage: broadcast RECEIVERS BYTES ROUNDS. Prints its port, waits until all have come, then prints for each round
-// "US_OF_CPU_BY_LIBWS US_OF_CPU_BARE" for a receiver.
+// What a broadcast costs for each receiver, beside the bare loop of send() over the same sockets: the least that the
+// kernel asks for. Usage: broadcast RECEIVERS BYTES ROUNDS. Prints its port, waits until all have come, then prints for
+// each round "US_OF_CPU_BY_LIBWS US_OF_CPU_BARE" for a receiver.
 
 #include "check.h"
 

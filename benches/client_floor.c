@@ -1,6 +1,6 @@
-// What the kernel costs a client that echoes: one epoll_wait, one recv, one send for what has come, the payload masked on the
-// way. Usage: client_floor PORT. It is no WebSocket client: it takes every answer for a 101, and frames only of the size
-// that comes first.
+// What the kernel costs a client that echoes: one epoll_wait, one recv, one send for what has come, the payload masked
+// on the way. Usage: client_floor PORT. It is no WebSocket client: it takes every answer for a 101 and every frame for
+// data.
 
 #include "raw.h"
 

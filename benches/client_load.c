@@ -1,5 +1,5 @@
-// A bare server for one client that echoes: keeps messages in flight and measures what CPU time the client spends on each.
-// Usage: client_load BYTES IN_FLIGHT SECONDS. Prints its port; reads the client's process id from stdin; prints
+// A bare server for one client that echoes: keeps messages in flight and measures what CPU time the client spends on
+// each. Usage: client_load BYTES IN_FLIGHT SECONDS. Prints its port; reads the client's process id from stdin; prints
 // "MESSAGES US_OF_CPU_EACH".
 
 #include "raw_server.h"

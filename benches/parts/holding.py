@@ -11,15 +11,19 @@ OPENING = 120
 
 
 @contextlib.contextmanager
-def holding(load, port, conns, pids, cpu=machine.LOAD_CPU, addresses=16, holders=1):
-    """Holds conns idle connections to a port by each of the holders; pids: of the servers behind it."""
+def holding(load, port, conns, pids, cpu=machine.LOAD_CPU, holders=1):
+    """Holds conns idle connections to a port by each of the holders; pids: of the servers behind it.
+
+    Each holder goes to an address of its own, and from a few: else the kernel has to search for a free pair of ports.
+    """
     before = sockets_of(pids)
-    command = [load, "-P", str(port), "-c", str(conns), "--idle", "--src", str(addresses), "-w", "0", "-t", "100000",
+    command = [load, "-P", str(port), "-c", str(conns), "--idle", "--src", "4", "-w", "0", "-t", "100000",
                "--conn-timeout", str(OPENING)]
     with contextlib.ExitStack() as stack:
         processes = []
-        for _ in range(holders):
-            process = subprocess.Popen(machine.on_cpu(cpu, command), stdin=subprocess.DEVNULL,
+        for number in range(holders):
+            host = ["-H", f"127.0.1.{number + 1}"] if holders > 1 else []
+            process = subprocess.Popen(machine.on_cpu(cpu, command + host), stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                        preexec_fn=machine.die_with_parent)
             stack.callback(process.wait)
@@ -38,7 +42,7 @@ def sockets_of(pids):
 
 
 def wait_for(pids, wanted, holders):
-    deadline = time.monotonic() + OPENING + wanted / 1000
+    deadline = time.monotonic() + OPENING + wanted / 4000
     while sockets_of(pids) < wanted:
         for holder in holders:
             if holder.poll() is not None:

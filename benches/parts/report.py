@@ -88,29 +88,38 @@ def scale_sections(data):
 FEW = 1000
 
 
+KEYS = {"all": "all busy", "some": "100 busy", "open": "opening"}
+
+
 def counts_section(counts):
     head = ["connections", "server", "all busy: us a message", "100 busy: us a message", "us to open one", "bytes each"]
     lines = []
     for count, runs in counts.items():
+        few = int(count) < FEW
         for name in sorted(runs, reverse=True):
-            cells = [f"{median(runs[name], key):.2f}" for key in ("all", "some", "open")]
-            if int(count) < FEW:
-                cells[-1] = "-"
-            each = "-" if int(count) < FEW else bytes_text(median(runs[name], "bytes"))
+            cells = [f"{median(runs[name], key):.2f}" if key != "open" or not few else "-" for key in KEYS]
+            each = "-" if few else bytes_text(median(runs[name], "bytes"))
             lines.append([f"{int(count):,}", name] + cells + [each])
+        cells = [f"{to_floor(runs, key):.2f}" if key != "open" or not few else "-" for key in KEYS]
+        lines.append([f"{int(count):,}", "libws / floor"] + cells + [""])
     return Section("One process, 20 B messages", head, lines, flatness(counts))
+
+
+def to_floor(runs, key):
+    """The median of the rounds' ratios."""
+    return statistics.median(ours[key] / floor[key] for ours, floor in zip(runs["libws"], runs["floor"]))
 
 
 def flatness(counts):
     """How much dearer the dearest count is than the cheapest, of libws and of libws / floor."""
     notes = []
-    for key, what in (("all", "all busy"), ("some", "100 busy"), ("open", "opening")):
+    for key, what in KEYS.items():
         found = [runs for count, runs in counts.items() if key != "open" or int(count) >= FEW]
-        ours = [median(runs["libws"], key) for runs in found]
-        ratio = [median(runs["libws"], key) / median(runs["floor"], key) for runs in found]
-        if not found:
-            continue
-        notes.append(f"{what}: {max(ours) / min(ours) - 1:.0%}, as a ratio to the floor {max(ratio) / min(ratio) - 1:.0%}")
+        if found:
+            ours = [median(runs["libws"], key) for runs in found]
+            ratio = [to_floor(runs, key) for runs in found]
+            notes.append(f"{what}: {max(ours) / min(ours) - 1:.0%}, "
+                         f"as a ratio to the floor {max(ratio) / min(ratio) - 1:.0%}")
     return "From the cheapest count to the dearest, libws: " + "; ".join(notes) + "."
 
 

@@ -36,13 +36,14 @@ def several_processes(program, load, processes, each, secs):
     """Servers behind one port by SO_REUSEPORT, each of the holders with `each` connections."""
     port = free_port()
     server = echo_server("libws", program)
-    server.command = [program, "--quiet", "--port", str(port), "--reuse-port", "--ping-interval", "0"]
+    server.command = [program, "--quiet", "--port", str(port), "--reuse-port", "--ping-interval", "0", "--host",
+                      "0.0.0.0"]
     with contextlib.ExitStack() as stack:
         running = [stack.enter_context(server.serving(cpu=None))[0] for _ in range(processes)]
         pids = [process.pid for process in running]
         empty = sum(machine.memory_kb(pid, "Rss") for pid in pids)
         slab, began, cpu = meminfo_kb("Slab"), time.monotonic(), cpu_of(pids)
-        stack.enter_context(holding(load, port, each, pids, cpu=None, addresses=64, holders=processes))
+        stack.enter_context(holding(load, port, each, pids, cpu=None, holders=processes))
         held = processes * each
         took = time.monotonic() - began
         result = {"held": held, "processes": processes, "open_per_s": held / took,
