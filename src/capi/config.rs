@@ -13,7 +13,7 @@ use crate::error::{Error, Status};
 use crate::proto::connection::{Limits, Role};
 use crate::proto::frame::MAX_HEAD;
 use crate::proto::handshake;
-use crate::proto::http::is_field_value;
+use crate::proto::http::{cut_before, cut_line, is_field_value};
 use crate::proto::url::ClientUrl;
 use crate::server::{self, SPARE_SLOTS};
 
@@ -168,21 +168,21 @@ fn check_identity(
     bearer: Option<&str>,
     cookies: Option<&str>,
 ) -> Result<(), Error> {
-    let has = |name: &str| {
-        let lines = headers.unwrap_or_default().split("\r\n");
-        let mut names = lines.map(|line| line.split(':').next().unwrap_or_default());
-        names.any(|n| n.eq_ignore_ascii_case(name))
-    };
-    let who = [
-        url.authorization.is_some(),
-        bearer.is_some(),
-        has("Authorization"),
-    ];
+    let (mut authorization, mut cookie) = (false, false);
+    let mut lines = headers.unwrap_or_default();
+    while !lines.is_empty() {
+        let (line, more) = cut_line(lines);
+        let (name, _) = cut_before(line, b":");
+        authorization |= name.eq_ignore_ascii_case("Authorization");
+        cookie |= name.eq_ignore_ascii_case("Cookie");
+        lines = more;
+    }
+    let who = [url.authorization.is_some(), bearer.is_some(), authorization];
     let token = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic());
     let list = |c: &str| !c.is_empty() && is_field_value(c.as_bytes());
     let wrong = if who.iter().filter(|w| **w).count() > 1 {
         "bearer_token: the URL, headers and bearer_token are not to say together who asks"
-    } else if cookies.is_some() && has("Cookie") {
+    } else if cookies.is_some() && cookie {
         "cookies: headers hold a Cookie already"
     } else if !bearer.is_none_or(token) {
         "bearer_token is empty or holds what no token can hold"

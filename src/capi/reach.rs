@@ -2,7 +2,6 @@
 
 use alloc::ffi::CString;
 use core::ffi::c_int;
-use core::net::IpAddr;
 
 #[cfg(feature = "reach")]
 use super::environment;
@@ -11,6 +10,7 @@ use crate::client::ProxyChoice;
 use crate::error::{Error, Status};
 use crate::net::sys::socket::Addr;
 use crate::proto::proxy::Proxy;
+use crate::proto::url::ip;
 
 const QUEUE_MESSAGES: u32 = 1024;
 const QUEUE_BYTES: usize = 1024 * 1024;
@@ -53,11 +53,13 @@ pub fn interface(name: Option<&str>) -> Result<Option<CString>, Error> {
 }
 
 pub fn source(address: Option<&str>) -> Result<Option<Addr>, Error> {
-    match address.map(str::parse) {
-        None => Ok(None),
-        Some(Ok(IpAddr::V4(ip))) => Ok(Some(Addr::v4(ip.octets(), 0))),
-        Some(Ok(IpAddr::V6(ip))) => Ok(Some(Addr::v6(ip.octets(), 0))),
-        Some(Err(_)) => Err(wrong("source_address", "not an IPv4 or IPv6 address")),
+    let Some(address) = address.map(str::as_bytes) else {
+        return Ok(None);
+    };
+    let four = ip::v4(address).map(|ip| Addr::v4(ip, 0));
+    match four.or_else(|| ip::v6(address).map(|ip| Addr::v6(ip, 0))) {
+        Some(addr) => Ok(Some(addr)),
+        None => Err(wrong("source_address", "not an IPv4 or IPv6 address")),
     }
 }
 

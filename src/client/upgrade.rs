@@ -11,7 +11,7 @@ use crate::log;
 use crate::net::conns::ConnId;
 use crate::net::sys::monotonic_ms;
 use crate::proto::handshake::{self, Answer, Offer};
-use crate::proto::http::{append, date, number, Response};
+use crate::proto::http::{append, cut_before, cut_line, date, number, Response};
 use crate::proto::proxy::{Asked, Kind, Proxy, ProxyError, Socks};
 use crate::proto::redirect::{follow, is_redirect, same_origin};
 use crate::proto::url::ClientUrl;
@@ -166,9 +166,13 @@ impl Client {
         url: &ClientUrl,
     ) -> Result<(), OutOfMemory> {
         let trusted = same_origin(url, &self.config.url);
-        let lines = self.config.headers.as_deref().unwrap_or("").split("\r\n");
-        for line in lines.filter(|l| !l.is_empty() && (trusted || !is_secret(l))) {
-            append(out, &[line.as_bytes(), b"\r\n"])?;
+        let mut lines = self.config.headers.as_deref().unwrap_or_default();
+        while !lines.is_empty() {
+            let (line, more) = cut_line(lines);
+            if trusted || !is_secret(line) {
+                append(out, &[line.as_bytes(), b"\r\n"])?;
+            }
+            lines = more;
         }
         if let Some(token) = self.config.bearer.as_ref().filter(|_| trusted) {
             append(out, &[b"Authorization: Bearer ", token.as_bytes(), b"\r\n"])?;
@@ -379,7 +383,7 @@ fn retry_after(response: &Response) -> Option<u64> {
 
 /// A header line that tells who we are.
 fn is_secret(line: &str) -> bool {
-    let name = line.split(':').next().unwrap_or_default();
+    let (name, _) = cut_before(line, b":");
     ["Authorization", "Cookie", "Proxy-Authorization"]
         .iter()
         .any(|secret| name.eq_ignore_ascii_case(secret))

@@ -21,7 +21,7 @@ mod response;
 
 pub(crate) use date::{date, number};
 pub use fields::{Fields, Once, Values};
-pub(crate) use grammar::{cut_before, list, trim};
+pub(crate) use grammar::{cut_before, cut_line, list, trim};
 pub use grammar::{elements, has_token, is_field_value, is_token, Elements};
 pub use head::{Fed, HeadBuffer};
 pub use reply::{reason_phrase, Reply};

@@ -54,7 +54,7 @@ impl Proxy {
             strip_prefix(url, "socks5h://").or_else(|| strip_prefix(url, "socks5://"))
         {
             (Kind::Socks5, rest)
-        } else if url.contains("://") {
+        } else if url.as_bytes().windows(3).any(|three| three == b"://") {
             return Err("the scheme of a proxy is http, socks5 or socks5h");
         } else {
             (Kind::Http, url)

@@ -1,7 +1,7 @@
 //! Where a 3xx answer leads, and what may go along (RFC 9110 section 15.4). RFC 6455 leaves it to
 //! the client whether it follows; libws does so only when it is asked to.
 
-use super::http::trim;
+use super::http::{cut_before, trim};
 use super::url::{copy, split_authority, strip_prefix, ClientUrl};
 use alloc::string::String;
 
@@ -23,7 +23,7 @@ pub fn same_origin(a: &ClientUrl, b: &ClientUrl) -> bool {
 pub fn follow(from: &ClientUrl, location: &[u8]) -> Result<ClientUrl, &'static str> {
     let location = core::str::from_utf8(trim(location)).map_err(|_| BAD)?;
     // A fragment is for the one who asked (RFC 9110 10.2.2), and a WebSocket URI has none.
-    let location = location.split('#').next().unwrap_or_default();
+    let (location, _) = cut_before(location, b"#");
     let mut to = resolve(from, location)?;
     if from.secure && !to.secure {
         return Err("the server redirects from wss to ws, which is never followed");
@@ -55,29 +55,24 @@ fn resolve(from: &ClientUrl, location: &str) -> Result<ClientUrl, &'static str> 
     if location.starts_with("//") {
         return parse(&[scheme, location]);
     }
-    let before_path = location.split(['/', '?']).next().unwrap_or_default();
-    if before_path.contains(':') {
+    let (before_path, _) = cut_before(location, b"/?");
+    if before_path.as_bytes().contains(&b':') {
         return Err(BAD);
     }
-    let (old_path, _) = from
-        .resource
-        .split_once('?')
-        .unwrap_or((&from.resource, ""));
-    let (path, query) = match location.find('?') {
-        Some(at) => location.split_at_checked(at).unwrap_or((location, "")),
-        None => (location, ""),
-    };
+    let (old_path, old_query) = cut_before(&from.resource, b"?");
+    let (path, query) = cut_before(location, b"?");
     let mut resource = match path {
         "" => copy(&[old_path])?,
         path if path.starts_with('/') => without_dots(&[path])?,
         path => {
-            let folder = old_path.rfind('/').and_then(|at| old_path.get(..=at));
+            let slash = old_path.bytes().rposition(|b| b == b'/');
+            let folder = slash.and_then(|at| old_path.get(..=at));
             without_dots(&[folder.unwrap_or("/"), path])?
         }
     };
     // "" means the same place, its query included.
     let query = if location.is_empty() {
-        from.resource.get(old_path.len()..).unwrap_or_default()
+        old_query
     } else {
         query
     };
@@ -104,11 +99,15 @@ fn without_dots(parts: &[&str]) -> Result<String, &'static str> {
     let path = copy(parts)?;
     let mut out = copy(&[&path])?;
     out.clear();
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
+    let mut rest = path.get(1..);
+    while let Some(path) = rest {
+        let (segment, more) = cut_before(path, b"/");
+        rest = more.get(1..);
         match segment {
-            ".." => out.truncate(out.rfind('/').unwrap_or(0)),
+            ".." => {
+                let slash = out.bytes().rposition(|b| b == b'/');
+                out.truncate(slash.unwrap_or(0));
+            }
             "." => {}
             segment => {
                 out.push('/');
@@ -116,7 +115,7 @@ fn without_dots(parts: &[&str]) -> Result<String, &'static str> {
                 continue;
             }
         }
-        if is_last {
+        if rest.is_none() {
             out.push('/');
         }
     }

@@ -5,7 +5,7 @@
 //! header is refused here, before any I/O.
 
 mod authority;
-mod ip;
+pub(crate) mod ip;
 mod userinfo;
 
 pub use authority::{copy, Host};
@@ -87,9 +87,10 @@ impl ClientUrl {
     /// What follows `ws+unix:`. Some write "//" before the path.
     fn local(rest: &str) -> Result<ClientUrl, &'static str> {
         let rest = rest.strip_prefix("//").unwrap_or(rest);
-        let (path, resource) = rest.split_once(':').unwrap_or((rest, "/"));
+        let (path, resource) = cut_before(rest, b":");
+        let resource = resource.get(1..).unwrap_or("/");
         check_socket_path(path)?;
-        if resource.contains('#') {
+        if resource.as_bytes().contains(&b'#') {
             return Err("the URL holds a fragment; a # in a path or query is written %23");
         }
         if !resource.starts_with('/') {

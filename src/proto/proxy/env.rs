@@ -2,9 +2,9 @@
 //! standard exists; what is done here is what curl, Go and Python agree on.
 
 use super::Proxy;
-use crate::proto::url::{ClientUrl, Host};
+use crate::proto::http::{cut_before, number};
+use crate::proto::url::{ip, ClientUrl, Host};
 use alloc::string::String;
-use core::net::IpAddr;
 
 /// What the variables say.
 #[derive(Default)]
@@ -29,72 +29,74 @@ impl Environment {
 
 /// Does a list like "localhost, .example.com, 10.0.0.0/8, [::1]:9001" name the host?
 pub fn bypasses(list: &str, host: &Host, port: u16) -> bool {
-    list.split([',', ' ', '\t'])
-        .filter(|entry| !entry.is_empty())
-        .any(|entry| entry == "*" || names(entry, host, port))
+    let mut rest = list;
+    while !rest.is_empty() {
+        let (entry, more) = cut_before(rest, b", \t");
+        if entry == "*" || (!entry.is_empty() && names(entry, host, port)) {
+            return true;
+        }
+        rest = more.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 fn names(entry: &str, host: &Host, port: u16) -> bool {
-    let entry = match split_port(entry) {
-        Some((entry, wanted)) if wanted == port => entry,
-        Some(_) => return false,
-        None => entry,
-    };
-    let ip = match host {
-        Host::Name(name) => return is_part(entry, name),
-        Host::V4(ip) => IpAddr::from(*ip),
-        Host::V6(ip) => IpAddr::from(*ip),
-    };
-    let entry = entry
-        .strip_prefix('[')
-        .and_then(|e| e.strip_suffix(']'))
-        .unwrap_or(entry);
-    let (net, bits) = match entry.split_once('/') {
-        Some((net, bits)) => (net, bits.parse::<u32>().ok()),
-        None => (entry, Some(128)),
-    };
-    match (net.parse(), ip, bits) {
-        (Ok(IpAddr::V4(a)), IpAddr::V4(b), Some(bits)) => {
-            let mask = u32::MAX
-                .checked_shl(32u32.saturating_sub(bits))
-                .unwrap_or(0);
-            (u32::from(a) ^ u32::from(b)) & mask == 0
-        }
-        (Ok(IpAddr::V6(a)), IpAddr::V6(b), Some(bits)) => {
-            let mask = u128::MAX
-                .checked_shl(128u32.saturating_sub(bits))
-                .unwrap_or(0);
-            (u128::from(a) ^ u128::from(b)) & mask == 0
-        }
-        _ => false,
+    let (entry, wanted) = split_port(entry.as_bytes());
+    if wanted.is_some_and(|wanted| wanted != u64::from(port)) {
+        return false;
     }
+    let net = match entry {
+        [b'[', address @ .., b']'] => address,
+        other => other,
+    };
+    let slash = net.iter().position(|&b| b == b'/').unwrap_or(net.len());
+    let (net, bits) = net.split_at_checked(slash).unwrap_or((net, b""));
+    let bits = match bits {
+        [_slash, bits @ ..] => number(bits),
+        [] => Some(128),
+    };
+    match (host, bits) {
+        (Host::Name(name), _) => is_part(entry, name.as_bytes()),
+        (Host::V4(ip), Some(bits)) => ip::v4(net).is_some_and(|net| agree(&net, ip, bits)),
+        (Host::V6(ip), Some(bits)) => ip::v6(net).is_some_and(|net| agree(&net, ip, bits)),
+        (_, None) => false,
+    }
+}
+
+/// The first `bits` bits are the same, or all if there are fewer.
+fn agree(a: &[u8], b: &[u8], bits: u64) -> bool {
+    let mut left = bits;
+    a.iter().zip(b).all(|(a, b)| {
+        let compared = left.min(8) as u32;
+        left -= u64::from(compared);
+        u16::from(a ^ b) >> (8 - compared) == 0
+    })
 }
 
 /// "host:port" or "[v6]:port"; a bare IPv6 address has no port.
-fn split_port(entry: &str) -> Option<(&str, u16)> {
-    let (host, port) = entry.rsplit_once(':')?;
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    if host.contains(':') && !bracketed {
-        return None;
+fn split_port(entry: &[u8]) -> (&[u8], Option<u64>) {
+    let colon = entry.iter().rposition(|&b| b == b':');
+    let Some((host, port)) = colon.and_then(|at| entry.split_at_checked(at)) else {
+        return (entry, None);
+    };
+    let bracketed = matches!(host, [b'[', .., b']']);
+    match port.get(1..).and_then(number) {
+        Some(port) if bracketed || !host.contains(&b':') => (host, Some(port)),
+        _ => (entry, None),
     }
-    Some((host, port.parse().ok()?))
 }
 
 /// The name itself or a domain that it lies in; ".example.com" and "*.example.com" mean the same.
-fn is_part(domain: &str, name: &str) -> bool {
-    let domain = domain.strip_prefix('*').unwrap_or(domain);
-    let domain = domain.strip_prefix('.').unwrap_or(domain);
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let Some(start) = name.len().checked_sub(domain.len()) else {
+fn is_part(domain: &[u8], name: &[u8]) -> bool {
+    let domain = domain.strip_prefix(b"*").unwrap_or(domain);
+    let domain = domain.strip_prefix(b".").unwrap_or(domain);
+    let domain = domain.strip_suffix(b".").unwrap_or(domain);
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let start = name.len().checked_sub(domain.len());
+    let Some((before, end)) = start.and_then(|start| name.split_at_checked(start)) else {
         return false;
     };
-    let Some((before, end)) = name.split_at_checked(start) else {
-        return false;
-    };
-    !domain.is_empty()
-        && end.eq_ignore_ascii_case(domain)
-        && (before.is_empty() || before.ends_with('.'))
+    !domain.is_empty() && end.eq_ignore_ascii_case(domain) && matches!(before, [] | [.., b'.'])
 }
 
 #[cfg(test)]

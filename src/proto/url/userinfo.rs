@@ -1,6 +1,7 @@
 //! `user [ ":" password ] "@"` before a host, and what becomes of it (RFC 7617).
 
 use super::authority::copy;
+use crate::proto::http::cut_before;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64::engine::general_purpose::STANDARD;
@@ -17,13 +18,16 @@ pub(in crate::proto) struct UserInfo {
 pub(in crate::proto) fn split_userinfo(
     authority: &str,
 ) -> Result<(Option<UserInfo>, &str), &'static str> {
-    let Some((text, rest)) = authority.rsplit_once('@') else {
+    let at = authority.bytes().rposition(|b| b == b'@');
+    let Some((text, rest)) = at.and_then(|at| authority.split_at_checked(at)) else {
         return Ok((None, authority));
     };
+    let rest = rest.get(1..).unwrap_or_default();
     if text.is_empty() {
         return Ok((None, rest));
     }
-    let (user, password) = text.split_once(':').unwrap_or((text, ""));
+    let (user, password) = cut_before(text, b":");
+    let password = password.get(1..).unwrap_or_default();
     let info = UserInfo {
         user: decode(user)?,
         password: decode(password)?,
