@@ -4,12 +4,12 @@
 
 use super::queue::{Bounds, Queue};
 use super::Client;
+use crate::engine::copied;
 use crate::error::{Error, Status};
 use crate::net::sys::thread::Mutex;
 use crate::proto::frame::Kind;
 use crate::proto::utf8;
 use crate::text::Line;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// So many bytes of the queue are with the connection at a time: enough to keep it busy, and few
@@ -58,17 +58,14 @@ impl Client {
         if settings.frame_len(data.len()) > settings.max_send_queue {
             return Err(Status::TooBig.into());
         }
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(data.len())
-            .map_err(|_| Status::NoMemory)?;
-        copy.extend_from_slice(data);
+        let copy = copied(data)?;
         let number = {
             let mut queue = self.outgoing.queue.lock();
             // Looked at under the lock, so that nothing comes in after the last was told.
             if self.controls.is_giving_up() || self.outgoing.over.load(Ordering::Relaxed) {
                 return Err(Status::Closed.into());
             }
-            queue.push(kind, copy.into_boxed_slice())?
+            queue.push(kind, copy)?
         };
         let news = !self.outgoing.busy.swap(true, Ordering::AcqRel);
         if self.engine.is_mine() {

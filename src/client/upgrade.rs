@@ -371,14 +371,11 @@ fn refused_by_proxy(error: ProxyError, status: u16) -> Failure {
 /// RFC 9110 10.2.3: seconds, or a date, which is compared with the date of the answer itself. Ms.
 fn retry_after(response: &Response) -> Option<u64> {
     let value = response.header(b"retry-after")?.to_bytes();
-    let seconds = match number(value) {
-        Some(seconds) => seconds,
-        None => {
-            let today = date(response.header(b"date")?.to_bytes())?;
-            date(value)?.saturating_sub(today)
-        }
-    };
-    Some(seconds.saturating_mul(1000))
+    let seconds = number(value).or_else(|| {
+        let today = date(response.header(b"date")?.to_bytes())?;
+        Some(date(value)?.saturating_sub(today))
+    });
+    seconds.map(|s| s.saturating_mul(1000))
 }
 
 /// A header line that tells who we are.

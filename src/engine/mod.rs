@@ -369,7 +369,7 @@ impl Engine {
     }
 }
 
-fn copied(data: &[u8]) -> Result<Box<[u8]>, Status> {
+pub fn copied(data: &[u8]) -> Result<Box<[u8]>, Status> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(data.len())
         .map_err(|_| Status::NoMemory)?;

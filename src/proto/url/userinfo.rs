@@ -1,11 +1,10 @@
 //! `user [ ":" password ] "@"` before a host, and what becomes of it (RFC 7617).
 
 use super::authority::copy;
+use crate::proto::handshake::base64;
 use crate::proto::http::cut_before;
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64::engine::general_purpose::STANDARD;
-use base64::Engine;
 
 /// Decoded: any bytes but control characters, and no colon in the user's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +51,8 @@ pub(in crate::proto) fn basic(info: &UserInfo) -> Result<String, &'static str> {
     let room = len.div_ceil(3).saturating_mul(4);
     encoded.try_reserve_exact(room).map_err(|_| MEMORY)?;
     encoded.resize(room, 0);
-    let used = STANDARD.encode_slice(&plain, &mut encoded);
-    let text = used.ok().and_then(|n| encoded.get(..n));
-    let text = text.and_then(|bytes| core::str::from_utf8(bytes).ok());
-    copy(&["Basic ", text.unwrap_or_default()])
+    base64(&plain, &mut encoded);
+    copy(&["Basic ", core::str::from_utf8(&encoded).unwrap_or_default()])
 }
 
 /// RFC 3986 2.1. What a percent sign cannot hide: a control character would end up in a header.
