@@ -32,7 +32,7 @@ pub use subprotocols::MAX_SUBPROTOCOLS;
 pub use subprotocols::{check_subprotocols, choose_subprotocol, offered_subprotocols};
 pub use view::{c_string, RequestView};
 
-use digest::{base64, sha1};
+use digest::sha1;
 
 /// `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
 ///
