@@ -17,6 +17,8 @@ PROFILE ?= dist
 # DROPIN=0: without ws_wfl_*, the interface of websocket_for_linux. PROTO=0: without ws_proto_* and ws_frame_*.
 DROPIN ?= 1
 PROTO  ?= 1
+# REACH=0: clients without proxies, redirects and kept cookies.
+REACH  ?= 1
 # A Rust target, such as armv7-unknown-linux-gnueabihf, together with CC=arm-linux-gnueabihf-gcc.
 TARGET ?=
 # For make cross: the tool `cross`, or debian (Debian's packages, no container).
@@ -31,7 +33,7 @@ SONAME  := libws.so.$(firstword $(subst ., ,$(VERSION)))
 
 empty :=
 comma := ,
-PARTS := $(if $(STD),std) $(if $(filter-out 0,$(PROTO)),proto) $(if $(filter-out 0,$(DROPIN)),dropin)
+PARTS := $(if $(STD),std) $(if $(filter-out 0,$(PROTO)),proto) $(if $(filter-out 0,$(DROPIN)),dropin) $(if $(filter-out 0,$(REACH)),reach)
 PARTS := $(subst $(empty) ,$(comma),$(strip $(PARTS)))
 
 ifeq ($(STD),)
@@ -95,6 +97,7 @@ help:
 	@echo
 	@echo 'PROFILE=board     small instead of fast'
 	@echo 'DROPIN=0 PROTO=0  without ws_wfl_*; without ws_proto_*, ws_frame_*, ws_mask, ws_accept_key'
+	@echo 'REACH=0           clients without proxies, redirects, kept cookies'
 	@echo 'TARGET=armv7-unknown-linux-gnueabihf CC=arm-linux-gnueabihf-gcc    for another machine'
 	@echo 'BUILD=DIR         build there instead of in $(BUILD)'
 
@@ -202,7 +205,7 @@ test:
 
 # What it ships is small: PROFILE=board unless said otherwise. For another ARM machine than one of Debian's: docs/cross.md.
 cross:
-	ENGINE='$(ENGINE)' STD='$(STD)' THUMB='$(THUMB)' DROPIN='$(DROPIN)' PROTO='$(PROTO)' BUILD='$(BUILD)' CARGO='$(CARGO)' \
+	ENGINE='$(ENGINE)' STD='$(STD)' THUMB='$(THUMB)' DROPIN='$(DROPIN)' PROTO='$(PROTO)' REACH='$(REACH)' BUILD='$(BUILD)' CARGO='$(CARGO)' \
 	    PROFILE='$(if $(filter file,$(origin PROFILE)),board,$(PROFILE))' cross/build '$(TARGET)'
 
 test-arm:

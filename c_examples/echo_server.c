@@ -24,6 +24,7 @@ struct options {
     unsigned long handshake_timeout;
     unsigned long ping_interval;
     int reuse_port;
+    unsigned long pong_timeout;
     int quiet;
 };
 
@@ -152,6 +153,7 @@ static void print_help(void)
          "  --handshake-timeout MS  time for a request to arrive (5000)\n"
          "  --ping-interval MS      ping after that much silence, 0: never (30000)\n"
          "  --reuse-port            share the port with other processes that say so too\n"
+         "  --pong-timeout MS       silence after that before a peer counts as gone (10000)\n"
          "  --quiet                 no line for each connection\n"
          "  --help                  this text\n"
          "\n"
@@ -175,7 +177,19 @@ static int read_number(const char *option, const char *text, unsigned long min, 
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { HOST = 1, PORT, PATH, THREADS, MAX_MESSAGE, HANDSHAKE_TIMEOUT, PING_INTERVAL, REUSE_PORT, QUIET, HELP };
+    enum {
+        HOST = 1,
+        PORT,
+        PATH,
+        THREADS,
+        MAX_MESSAGE,
+        HANDSHAKE_TIMEOUT,
+        PING_INTERVAL,
+        PONG_TIMEOUT,
+        REUSE_PORT,
+        QUIET,
+        HELP
+    };
     static const struct option table[] = {
         {"host", required_argument, NULL, HOST},
         {"port", required_argument, NULL, PORT},
@@ -185,6 +199,7 @@ static int read_options(int argc, char **argv, struct options *options)
         {"handshake-timeout", required_argument, NULL, HANDSHAKE_TIMEOUT},
         {"ping-interval", required_argument, NULL, PING_INTERVAL},
         {"reuse-port", no_argument, NULL, REUSE_PORT},
+        {"pong-timeout", required_argument, NULL, PONG_TIMEOUT},
         {"quiet", no_argument, NULL, QUIET},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
@@ -215,6 +230,9 @@ static int read_options(int argc, char **argv, struct options *options)
             break;
         case PING_INTERVAL:
             bad = read_number("ping-interval", optarg, 0, UINT32_MAX - 1, &options->ping_interval);
+            break;
+        case PONG_TIMEOUT:
+            bad = read_number("pong-timeout", optarg, 1, UINT32_MAX - 1, &options->pong_timeout);
             break;
         case REUSE_PORT:
             options->reuse_port = 1;
@@ -262,6 +280,7 @@ static ws_server *make_server(struct options *options)
     config.max_send_queue = 2 * (size_t)options->max_message + 64 * 1024;
     config.handshake_timeout_ms = (uint32_t)options->handshake_timeout;
     config.ping_interval_ms = options->ping_interval == 0 ? WS_NEVER : (uint32_t)options->ping_interval;
+    config.pong_timeout_ms = (uint32_t)options->pong_timeout;
     config.on_open = on_open;
     config.on_message = on_message;
     config.on_writable = on_writable;
@@ -307,6 +326,7 @@ int main(int argc, char **argv)
         .max_message = 1024 * 1024,
         .handshake_timeout = 5000,
         .ping_interval = 30000,
+        .pong_timeout = 10000,
     };
     ws_server *server;
     int result = read_options(argc, argv, &options);

@@ -36,6 +36,8 @@ struct options {
     const char *once;
     const char *subprotocol;
     char *headers; // "Name: value\r\n" each, or NULL
+    const char *proxy;
+    unsigned long redirects;
     unsigned long timeout;
 };
 
@@ -352,6 +354,12 @@ static int run(const struct options *options)
     config.subprotocols = options->subprotocol;
     config.headers = options->headers;
     config.connect_timeout_ms = (uint32_t)options->timeout;
+    config.max_redirects = (uint32_t)options->redirects;
+    // "env": the one that the environment names.
+    if (options->proxy != NULL && strcmp(options->proxy, "env") == 0)
+        config.proxy_from_env = 1;
+    else
+        config.proxy = options->proxy;
     config.max_message_size = 64 * 1024 * 1024;
     config.max_send_queue = 2 * LINE_MAX_BYTES;
     config.on_open = on_open;
@@ -391,6 +399,8 @@ static void print_help(void)
          "  --header \"N: V\"     add a header to the request; may be given several times\n"
          "  --subprotocol P     offer these subprotocols, comma-separated\n"
          "  --timeout MS        time for opening the connection (10000)\n"
+         "  --proxy URL         go through a proxy (http://, socks5://), or \"env\": as the environment says\n"
+         "  --redirects N       follow so many redirects (none)\n"
          "  --help              this text\n"
          "\n"
          "Exit status: 0 after a clean close or Ctrl-C, 1 when the connection could not be opened (or\n"
@@ -419,7 +429,7 @@ static int add_header(struct options *options, const char *header)
     return 0;
 }
 
-static int read_timeout(const char *text, unsigned long *out)
+static int read_number(const char *name, const char *text, unsigned long *out)
 {
     char *end;
 
@@ -427,19 +437,21 @@ static int read_timeout(const char *text, unsigned long *out)
     *out = strtoul(text, &end, 10);
     if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *out >= 1 && *out < UINT32_MAX)
         return 0;
-    fprintf(stderr, "ws_cat: --timeout wants a number of milliseconds, 1 or more\n");
+    fprintf(stderr, "ws_cat: --%s wants a number, 1 or more\n", name);
     return -1;
 }
 
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { ONCE = 1, HEADER, SUBPROTOCOL, TIMEOUT, HELP };
+    enum { ONCE = 1, HEADER, SUBPROTOCOL, TIMEOUT, PROXY, REDIRECTS, HELP };
     static const struct option table[] = {
         {"once", required_argument, NULL, ONCE},
         {"header", required_argument, NULL, HEADER},
         {"subprotocol", required_argument, NULL, SUBPROTOCOL},
         {"timeout", required_argument, NULL, TIMEOUT},
+        {"proxy", required_argument, NULL, PROXY},
+        {"redirects", required_argument, NULL, REDIRECTS},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
@@ -458,7 +470,13 @@ static int read_options(int argc, char **argv, struct options *options)
             options->subprotocol = optarg;
             break;
         case TIMEOUT:
-            bad = read_timeout(optarg, &options->timeout);
+            bad = read_number("timeout", optarg, &options->timeout);
+            break;
+        case PROXY:
+            options->proxy = optarg;
+            break;
+        case REDIRECTS:
+            bad = read_number("redirects", optarg, &options->redirects);
             break;
         case HELP:
             print_help();

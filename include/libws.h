@@ -146,6 +146,16 @@ typedef enum {
     WS_OP_PONG = 10,
 } ws_opcode;
 
+// What ws_client_enqueue() does when its queue is full.
+typedef enum {
+    // It answers WS_ERR_AGAIN and queues nothing.
+    WS_QUEUE_REFUSE = 0,
+    // The oldest messages that are not being sent are dropped.
+    WS_QUEUE_DROP_OLDEST = 1,
+    // The new message is dropped.
+    WS_QUEUE_DROP_NEWEST = 2,
+} ws_queue_policy;
+
 // Which end a ws_proto is.
 typedef enum {
     // Answers the upgrade request, sends unmasked frames.
@@ -314,6 +324,8 @@ typedef struct {
     // kernel spreads new connections over them (SO_REUSEPORT): several processes serve more
     // connections than one may have open files [0]. For TCP listeners.
     int reuse_port;
+    // As ws_client_config.keepalive_s [60].
+    uint32_t keepalive_s;
 } ws_server_config;
 
 // Numbers since a server or client was made, of all its threads together. Each is exact, but they
@@ -346,14 +358,34 @@ typedef struct {
     uint64_t timeouts;
 } ws_stats;
 
+// An attempt to connect that is going to be made, and the failure or the end that it follows.
+typedef struct {
+    // 1 for the attempt after the first failure; begins again when a connection has lasted 5 seconds.
+    uint32_t attempt;
+    // Milliseconds until the attempt.
+    uint32_t delay_ms;
+    // As in the ws_close_info of the on_close just before.
+    ws_status status;
+    // The HTTP status of the server's last answer, 0 if there was none.
+    int http_status;
+    // As in that ws_close_info: 1012 and 1013 from the server make delay_ms longer.
+    uint16_t code;
+    // 1: it will fail again until somebody changes something (HTTP status 401, 403, 407, 410, a proxy
+    // that refuses us, a bad certificate); tried at the longest delay only. Else 0.
+    int permanent;
+    // What failed and where, as ws_client_error() has it. Never NULL.
+    const char *reason;
+} ws_reconnect_info;
+
 // Configures a client. Zero-initialise it and set struct_size and url: every other field left zero
 // means the default in brackets. Strings are copied by ws_client_new(). Grows at the end only;
 // programs compiled against an older header go on working.
 typedef struct {
     // sizeof(ws_client_config).
     size_t struct_size;
-    // "ws://host[:port]/path?query": host is a name, an IPv4 address, or an IPv6 address in
-    // brackets; port [80].
+    // "ws://[user:password@]host[:port]/path?query": host is a name, an IPv4 address, or an IPv6
+    // address in brackets; port [80]; user and password, percent-encoded, become an Authorization
+    // header (basic). Or "ws+unix:/path/of/socket:/path?query".
     const char *url;
     // Subprotocols offered, comma-separated, preferred first [none]. A server may agree on one of
     // them or none.
@@ -362,12 +394,15 @@ typedef struct {
     // refused (Host, Upgrade, Connection, Content-Length, Transfer-Encoding, Sec-WebSocket-*), and
     // so are control characters and anything that is not ASCII.
     const char *headers;
-    // Milliseconds for all of it: name lookup, every address tried, HTTP upgrade [10000].
+    // Milliseconds for all of it: name lookup, every address tried, proxy, redirects, HTTP upgrade
+    // [10000].
     uint32_t connect_timeout_ms;
     // Milliseconds for the server to answer our Close frame and end the connection [2000].
     uint32_t close_timeout_ms;
     // A Ping is sent after that many milliseconds without a byte from the server [30000].
-    // WS_NEVER: no pings.
+    // WS_NEVER: no pings. A link that dies without a word is noticed, whether anything is being sent
+    // or not, ping_interval_ms + pong_timeout_ms after the last byte that came; without pings
+    // 2 * keepalive_s after the last packet.
     uint32_t ping_interval_ms;
     // Milliseconds for any byte to arrive after such a Ping, else the connection ends with
     // WS_ERR_TIMEOUT [10000]. WS_NEVER: wait for ever.
@@ -383,9 +418,12 @@ typedef struct {
     // gets filled.
     size_t receive_buffer_size;
     // The shortest and the longest wait before connecting again, in milliseconds [never connect
-    // again]. The n-th attempt in a row waits a random time between reconnect_min_ms and
+    // again]. After the n-th failure in a row the wait is a random time between reconnect_min_ms and
     // reconnect_min_ms * 2^n, at most reconnect_max_ms [60000, or reconnect_min_ms if that is
-    // longer]. The first attempt counts too. Not after ws_client_close().
+    // longer]. The first attempt counts too; a connection that lasted 5 seconds ends the row. Longer
+    // waits: what Retry-After says (at most a day) and up to a quarter more; 5 to 30 seconds after
+    // close code 1012; at least half of reconnect_max_ms after 1013 (and 5 seconds), and while it is
+    // of no use (see ws_reconnect_info.permanent). Not after ws_client_close(). See on_reconnect.
     uint32_t reconnect_min_ms;
     // See reconnect_min_ms.
     uint32_t reconnect_max_ms;
@@ -407,6 +445,49 @@ typedef struct {
     void (*on_close)(ws_client *client, const ws_close_info *info, void *user);
     // Handed to every callback.
     void *user;
+    // A proxy to go through: "http://[user:password@]host[:port]" (asked with CONNECT, port [80]) or
+    // "socks5://[user:password@]host[:port]" ([1080]) [none]. The server's name is resolved by the
+    // proxy. Not used for unix sockets.
+    const char *proxy;
+    // "Authorization: Bearer ..." with this token [none].
+    const char *bearer_token;
+    // Cookies for the server, "name=value; name=value" [none].
+    const char *cookies;
+    // The network interface to connect through, such as "eth0" [as the routes say]. Linux before 5.7
+    // lets only programs with CAP_NET_RAW choose.
+    const char *interface_name;
+    // The IPv4 or IPv6 address to connect from; servers are reached in its family only [chosen by
+    // the kernel].
+    const char *source_address;
+    // 1: without proxy, the proxy that the environment names: http_proxy for ws, https_proxy or
+    // HTTPS_PROXY for wss, else all_proxy or ALL_PROXY, and none for the hosts of no_proxy or NO_PROXY
+    // (names with their subdomains, addresses, networks such as 10.0.0.0/8, *). Read by
+    // ws_client_new() [0].
+    int proxy_from_env;
+    // 1: cookies that the server sets when it answers a handshake are sent back with the next, at
+    // most 16 of 8 KiB together [0].
+    int keep_cookies;
+    // How many redirects of an attempt are followed [none]. Never from wss to ws. Authorization and
+    // Cookie headers, bearer_token, cookies and the user of the URL go along only while scheme, host
+    // and port stay the same.
+    uint32_t max_redirects;
+    // Seconds without a packet from the server after which the kernel probes it, four times within as
+    // many again (TCP keepalive) [60]. WS_NEVER: no probes.
+    uint32_t keepalive_s;
+    // Messages that ws_client_enqueue() keeps, at most [1024].
+    uint32_t queue_messages;
+    // A ws_queue_policy: what happens when there are more [WS_QUEUE_REFUSE].
+    int queue_policy;
+    // Bytes of messages that ws_client_enqueue() keeps, at most [1 MiB].
+    size_t queue_bytes;
+    // Another attempt is going to be made. Called after on_close. ws_client_reconnect_now(),
+    // ws_client_allow_reconnect() and ws_client_close() may be called here.
+    void (*on_reconnect)(ws_client *client, const ws_reconnect_info *info, void *user);
+    // What became of the message to which ws_client_enqueue() gave this number. Once for each.
+    // WS_OK: the kernel has taken all of it, which does not say that the server has received it.
+    // WS_ERR_AGAIN: dropped, as the queue was full. WS_ERR_CLOSED: dropped, as no further connection
+    // comes. Those that were sent are told in the order of their numbers, and so are those dropped.
+    void (*on_sent)(ws_client *client, uint64_t number, ws_status status, void *user);
 } ws_client_config;
 
 // Configures a ws_proto. Zero-initialise it, set struct_size and role, for a client also url:
@@ -700,8 +781,8 @@ ws_status ws_server_stats(const ws_server *server, ws_stats *out);
 
 // Makes a client. It connects when it is run, started or polled. config is copied. *out is NULL on
 // error, else free it with ws_client_free().
-// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_UNSUPPORTED: a wss:// URL.
-// WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, or the kernel has no randomness).
+// WS_ERR_INVALID_ARG: ws_last_error() names the field or the variable. WS_ERR_UNSUPPORTED: a wss://
+// URL. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, or the kernel has no randomness).
 ws_status ws_client_new(const ws_client_config *config, ws_client **out);
 
 // Connects and serves the connection in this thread until it is closed for good, or
@@ -733,6 +814,35 @@ int ws_client_fd(const ws_client *client);
 // WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
 ws_status ws_client_send(ws_client *client, int kind, const void *data, size_t len);
 
+// As ws_client_send(), but also when there is no connection: the message is kept until the kernel
+// has taken all of it, over as many connections as that takes. Messages go in the order of the calls;
+// on a new connection they follow what on_open has sent. on_sent tells what became of each.
+// *number (may be NULL): the message's number, 1 for the first, one more for each, 0 on error.
+// WS_OK: queued, or dropped at once as queue_policy says. WS_ERR_AGAIN: the queue is full; on_sent
+// tells when there is room. WS_ERR_CLOSED: no further connection comes. WS_ERR_TOO_BIG: larger than
+// queue_bytes or max_send_queue. WS_ERR_UTF8, WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
+ws_status ws_client_enqueue(ws_client *client,
+                            int kind,
+                            const void *data,
+                            size_t len,
+                            uint64_t *number);
+
+// Messages of ws_client_enqueue() that the kernel has not taken yet. [any thread]
+size_t ws_client_queued(const ws_client *client);
+
+// Ends the wait before the next attempt to connect: the network has come back. Does nothing while
+// connecting or connected. The number of the attempt goes on, so that calling it often does not
+// shorten the waits that follow.
+// WS_ERR_CLOSED: closed for good. [any thread]
+ws_status ws_client_reconnect_now(ws_client *client);
+
+// allowed 0: no further attempt is made. An attempt that is under way and a connection that is open
+// go on; when they end, or at once while it waits, the client is closed for good and ws_client_run()
+// returns the status of the last failure. allowed 1: as configured again, if it is not too late.
+// WS_ERR_INVALID_ARG: reconnect_min_ms was not set. [any thread]
+ws_status ws_client_allow_reconnect(ws_client *client,
+                                    int allowed);
+
 // Queues a Ping with 0 to 125 bytes of data, copied; the answer comes to on_pong.
 // WS_ERR_TOO_BIG: over 125 bytes. Else as ws_client_send(). [any thread]
 ws_status ws_client_ping(ws_client *client, const void *data, size_t len);
@@ -754,7 +864,7 @@ ws_status ws_client_resume(ws_client *client);
 // Bytes queued that the kernel has not taken yet; 0 when not open. [any thread]
 size_t ws_client_buffered(ws_client *client);
 
-// Where the last failure lay (dns, tcp, http, websocket) and what it said, such as "tcp: connect
+// Where the last failure lay (dns, tcp, proxy, http, websocket) and what it said, such as "tcp: connect
 // 192.0.2.7:80: Connection refused". "" if nothing has failed yet. Never NULL. Call it in a
 // callback or while the client does not run in another thread; the text lives until the client
 // fails again.

@@ -21,8 +21,8 @@ macro_rules! programs {
     };
 }
 
-programs! { allocations backpressure client client_failures closing frame hammer limits misuse misuse_send proto proto_misuse
-receiving reentry sending server_modes upgrade wakeups }
+programs! { allocations backpressure client client_failures closing flaky frame hammer limits misuse misuse_send proto proto_misuse
+queue races reach receiving reconnect reentry sending server_modes upgrade wakeups }
 
 #[test]
 fn every_program_of_tests_c_is_run() {
@@ -100,10 +100,14 @@ fn rust_layout() -> Vec<String> {
         messages_sent messages_dropped bytes_received bytes_sent protocol_errors timeouts);
     layout!(ws_server_config: struct_size threads max_connections max_message_size max_send_queue receive_buffer_size
         handshake_timeout_ms close_timeout_ms ping_interval_ms pong_timeout_ms path subprotocols allowed_origins
-        allowed_hosts on_upgrade on_http on_open on_message on_piece on_writable on_pong on_close user reuse_port);
+        allowed_hosts on_upgrade on_http on_open on_message on_piece on_writable on_pong on_close user reuse_port
+        keepalive_s);
     layout!(ws_client_config: struct_size url subprotocols headers connect_timeout_ms close_timeout_ms ping_interval_ms
         pong_timeout_ms max_message_size max_send_queue receive_buffer_size reconnect_min_ms reconnect_max_ms on_open
-        on_message on_piece on_writable on_pong on_close user);
+        on_message on_piece on_writable on_pong on_close user proxy bearer_token cookies interface_name source_address
+        proxy_from_env keep_cookies max_redirects keepalive_s queue_messages queue_policy queue_bytes on_reconnect
+        on_sent);
+    layout!(ws_reconnect_info: attempt delay_ms status http_status code permanent reason);
     layout!(ws_proto_config: struct_size role pieces max_message_size max_send_queue handshake_timeout_ms
         close_timeout_ms ping_interval_ms pong_timeout_ms subprotocols url headers);
     layout!(ws_proto_event: struct_size r#type kind data len offset last by_peer request status code http_status
@@ -117,6 +121,7 @@ fn rust_layout() -> Vec<String> {
     values!(ws_status: WS_OK WS_ERR_INVALID_ARG WS_ERR_NO_MEMORY WS_ERR_IO WS_ERR_TLS WS_ERR_HANDSHAKE WS_ERR_CLOSED
         WS_ERR_AGAIN WS_ERR_TOO_BIG WS_ERR_UTF8 WS_ERR_REENTRANT WS_ERR_INTERNAL WS_ERR_UNSUPPORTED WS_ERR_TIMEOUT
         WS_ERR_DNS WS_ERR_PROTOCOL);
+    values!(ws_queue_policy: WS_QUEUE_REFUSE WS_QUEUE_DROP_OLDEST WS_QUEUE_DROP_NEWEST);
     values!(ws_kind: WS_TEXT WS_BINARY);
     values!(ws_log_level: WS_LOG_NONE WS_LOG_ERROR WS_LOG_WARN WS_LOG_INFO WS_LOG_DEBUG);
     lines

@@ -22,6 +22,7 @@ fn links_lead_to_files() {
     for page in [
         "README.md",
         "docs/architecture.md",
+        "docs/client.md",
         "docs/limits.md",
         "docs/migrating.md",
         "c_examples/README.md",

@@ -8,8 +8,9 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use super::client::{ws_client, ws_client_config};
 use super::request::{ws_request, ws_response};
 use super::server::{ws_server, ws_server_config};
-use super::types::{ws_close_info, ws_conn_id, ws_kind, ws_message, ws_piece};
+use super::types::{ws_close_info, ws_conn_id, ws_kind, ws_message, ws_piece, ws_reconnect_info};
 use crate::engine::{CloseInfo, Piece};
+use crate::error::Status;
 use crate::net::conns::ConnId;
 use crate::proto::frame::Kind;
 use crate::{client, server};
@@ -213,6 +214,31 @@ impl client::Handler for ClientCallbacks {
         };
         // SAFETY: as above.
         unsafe { on_close(self.0.handle(), &as_close_info(info), self.user()) }
+    }
+
+    fn reconnecting(&self, info: &client::Reconnect) {
+        let Some(on_reconnect) = self.0.config.on_reconnect else {
+            return;
+        };
+        let info = ws_reconnect_info {
+            attempt: info.attempt,
+            delay_ms: u32::try_from(info.delay).unwrap_or(u32::MAX),
+            status: info.status.into(),
+            http_status: info.http_status,
+            code: info.code,
+            permanent: c_int::from(info.permanent),
+            reason: info.reason.as_c_str().as_ptr(),
+        };
+        // SAFETY: as above.
+        unsafe { on_reconnect(self.0.handle(), &info, self.user()) }
+    }
+
+    fn sent(&self, number: u64, status: Status) {
+        let Some(on_sent) = self.0.config.on_sent else {
+            return;
+        };
+        // SAFETY: as above.
+        unsafe { on_sent(self.0.handle(), number, status.into(), self.user()) }
     }
 }
 

@@ -7,7 +7,7 @@ use core::ffi::{c_char, c_int, c_void};
 use super::callbacks::ClientCallbacks;
 use super::guard::{self, Text};
 use super::status::ws_status;
-use super::types::{ws_close_info, ws_message, ws_piece, ws_stats};
+use super::types::{ws_close_info, ws_message, ws_piece, ws_reconnect_info, ws_stats};
 use crate::client::Client;
 
 /// A WebSocket client: one connection at a time, made again when it is lost if so configured.
@@ -21,8 +21,9 @@ pub struct ws_client(());
 pub struct ws_client_config {
     /// sizeof(ws_client_config).
     pub struct_size: usize,
-    /// "ws://host[:port]/path?query": host is a name, an IPv4 address, or an IPv6 address in
-    /// brackets; port [80].
+    /// "ws://[user:password@]host[:port]/path?query": host is a name, an IPv4 address, or an IPv6
+    /// address in brackets; port [80]; user and password, percent-encoded, become an Authorization
+    /// header (basic). Or "ws+unix:/path/of/socket:/path?query".
     pub url: *const c_char,
     /// Subprotocols offered, comma-separated, preferred first [none]. A server may agree on one of
     /// them or none.
@@ -31,12 +32,15 @@ pub struct ws_client_config {
     /// refused (Host, Upgrade, Connection, Content-Length, Transfer-Encoding, Sec-WebSocket-*), and
     /// so are control characters and anything that is not ASCII.
     pub headers: *const c_char,
-    /// Milliseconds for all of it: name lookup, every address tried, HTTP upgrade [10000].
+    /// Milliseconds for all of it: name lookup, every address tried, proxy, redirects, HTTP upgrade
+    /// [10000].
     pub connect_timeout_ms: u32,
     /// Milliseconds for the server to answer our Close frame and end the connection [2000].
     pub close_timeout_ms: u32,
     /// A Ping is sent after that many milliseconds without a byte from the server [30000].
-    /// WS_NEVER: no pings.
+    /// WS_NEVER: no pings. A link that dies without a word is noticed, whether anything is being sent
+    /// or not, ping_interval_ms + pong_timeout_ms after the last byte that came; without pings
+    /// 2 * keepalive_s after the last packet.
     pub ping_interval_ms: u32,
     /// Milliseconds for any byte to arrive after such a Ping, else the connection ends with
     /// WS_ERR_TIMEOUT [10000]. WS_NEVER: wait for ever.
@@ -52,9 +56,12 @@ pub struct ws_client_config {
     /// gets filled.
     pub receive_buffer_size: usize,
     /// The shortest and the longest wait before connecting again, in milliseconds [never connect
-    /// again]. The n-th attempt in a row waits a random time between reconnect_min_ms and
+    /// again]. After the n-th failure in a row the wait is a random time between reconnect_min_ms and
     /// reconnect_min_ms * 2^n, at most reconnect_max_ms [60000, or reconnect_min_ms if that is
-    /// longer]. The first attempt counts too. Not after ws_client_close().
+    /// longer]. The first attempt counts too; a connection that lasted 5 seconds ends the row. Longer
+    /// waits: what Retry-After says (at most a day) and up to a quarter more; 5 to 30 seconds after
+    /// close code 1012; at least half of reconnect_max_ms after 1013 (and 5 seconds), and while it is
+    /// of no use (see ws_reconnect_info.permanent). Not after ws_client_close(). See on_reconnect.
     pub reconnect_min_ms: u32,
     /// See reconnect_min_ms.
     pub reconnect_max_ms: u32,
@@ -89,12 +96,68 @@ pub struct ws_client_config {
     >,
     /// Handed to every callback.
     pub user: *mut c_void,
+    /// A proxy to go through: "http://[user:password@]host[:port]" (asked with CONNECT, port [80]) or
+    /// "socks5://[user:password@]host[:port]" ([1080]) [none]. The server's name is resolved by the
+    /// proxy. Not used for unix sockets.
+    pub proxy: *const c_char,
+    /// "Authorization: Bearer ..." with this token [none].
+    pub bearer_token: *const c_char,
+    /// Cookies for the server, "name=value; name=value" [none].
+    pub cookies: *const c_char,
+    /// The network interface to connect through, such as "eth0" [as the routes say]. Linux before 5.7
+    /// lets only programs with CAP_NET_RAW choose.
+    pub interface_name: *const c_char,
+    /// The IPv4 or IPv6 address to connect from; servers are reached in its family only [chosen by
+    /// the kernel].
+    pub source_address: *const c_char,
+    /// 1: without proxy, the proxy that the environment names: http_proxy for ws, https_proxy or
+    /// HTTPS_PROXY for wss, else all_proxy or ALL_PROXY, and none for the hosts of no_proxy or NO_PROXY
+    /// (names with their subdomains, addresses, networks such as 10.0.0.0/8, *). Read by
+    /// ws_client_new() [0].
+    pub proxy_from_env: c_int,
+    /// 1: cookies that the server sets when it answers a handshake are sent back with the next, at
+    /// most 16 of 8 KiB together [0].
+    pub keep_cookies: c_int,
+    /// How many redirects of an attempt are followed [none]. Never from wss to ws. Authorization and
+    /// Cookie headers, bearer_token, cookies and the user of the URL go along only while scheme, host
+    /// and port stay the same.
+    pub max_redirects: u32,
+    /// Seconds without a packet from the server after which the kernel probes it, four times within as
+    /// many again (TCP keepalive) [60]. WS_NEVER: no probes.
+    pub keepalive_s: u32,
+    /// Messages that ws_client_enqueue() keeps, at most [1024].
+    pub queue_messages: u32,
+    /// A ws_queue_policy: what happens when there are more [WS_QUEUE_REFUSE].
+    pub queue_policy: c_int,
+    /// Bytes of messages that ws_client_enqueue() keeps, at most [1 MiB].
+    pub queue_bytes: usize,
+    /// Another attempt is going to be made. Called after on_close. ws_client_reconnect_now(),
+    /// ws_client_allow_reconnect() and ws_client_close() may be called here.
+    pub on_reconnect: Option<
+        unsafe extern "C" fn(
+            client: *mut ws_client,
+            info: *const ws_reconnect_info,
+            user: *mut c_void,
+        ),
+    >,
+    /// What became of the message to which ws_client_enqueue() gave this number. Once for each.
+    /// WS_OK: the kernel has taken all of it, which does not say that the server has received it.
+    /// WS_ERR_AGAIN: dropped, as the queue was full. WS_ERR_CLOSED: dropped, as no further connection
+    /// comes. Those that were sent are told in the order of their numbers, and so are those dropped.
+    pub on_sent: Option<
+        unsafe extern "C" fn(
+            client: *mut ws_client,
+            number: u64,
+            status: ws_status,
+            user: *mut c_void,
+        ),
+    >,
 }
 
 /// Makes a client. It connects when it is run, started or polled. config is copied. *out is NULL on
 /// error, else free it with ws_client_free().
-/// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_UNSUPPORTED: a wss:// URL.
-/// WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, or the kernel has no randomness).
+/// WS_ERR_INVALID_ARG: ws_last_error() names the field or the variable. WS_ERR_UNSUPPORTED: a wss://
+/// URL. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, or the kernel has no randomness).
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_new(
     config: *const ws_client_config,
@@ -163,6 +226,57 @@ pub unsafe extern "C" fn ws_client_send(
     })
 }
 
+/// As ws_client_send(), but also when there is no connection: the message is kept until the kernel
+/// has taken all of it, over as many connections as that takes. Messages go in the order of the calls;
+/// on a new connection they follow what on_open has sent. on_sent tells what became of each.
+/// *number (may be NULL): the message's number, 1 for the first, one more for each, 0 on error.
+/// WS_OK: queued, or dropped at once as queue_policy says. WS_ERR_AGAIN: the queue is full; on_sent
+/// tells when there is room. WS_ERR_CLOSED: no further connection comes. WS_ERR_TOO_BIG: larger than
+/// queue_bytes or max_send_queue. WS_ERR_UTF8, WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
+#[no_mangle]
+pub unsafe extern "C" fn ws_client_enqueue(
+    client: *mut ws_client,
+    kind: c_int,
+    data: *const c_void,
+    len: usize,
+    number: *mut u64,
+) -> ws_status {
+    guard::client(client, |c| {
+        let given = guard::data(data, len).and_then(|data| c.enqueue(guard::kind(kind)?, data));
+        if let Some(number) = number.as_mut() {
+            *number = *given.as_ref().unwrap_or(&0);
+        }
+        given.map(|_| ())
+    })
+}
+
+/// Messages of ws_client_enqueue() that the kernel has not taken yet. [any thread]
+#[no_mangle]
+pub unsafe extern "C" fn ws_client_queued(client: *const ws_client) -> usize {
+    guard::client_or(client, 0, |c| c.queued())
+}
+
+/// Ends the wait before the next attempt to connect: the network has come back. Does nothing while
+/// connecting or connected. The number of the attempt goes on, so that calling it often does not
+/// shorten the waits that follow.
+/// WS_ERR_CLOSED: closed for good. [any thread]
+#[no_mangle]
+pub unsafe extern "C" fn ws_client_reconnect_now(client: *mut ws_client) -> ws_status {
+    guard::client(client, |c| c.reconnect_now())
+}
+
+/// allowed 0: no further attempt is made. An attempt that is under way and a connection that is open
+/// go on; when they end, or at once while it waits, the client is closed for good and ws_client_run()
+/// returns the status of the last failure. allowed 1: as configured again, if it is not too late.
+/// WS_ERR_INVALID_ARG: reconnect_min_ms was not set. [any thread]
+#[no_mangle]
+pub unsafe extern "C" fn ws_client_allow_reconnect(
+    client: *mut ws_client,
+    allowed: c_int,
+) -> ws_status {
+    guard::client(client, |c| c.allow_reconnect(allowed != 0))
+}
+
 /// Queues a Ping with 0 to 125 bytes of data, copied; the answer comes to on_pong.
 /// WS_ERR_TOO_BIG: over 125 bytes. Else as ws_client_send(). [any thread]
 #[no_mangle]
@@ -207,7 +321,7 @@ pub unsafe extern "C" fn ws_client_buffered(client: *mut ws_client) -> usize {
     guard::client_or(client, 0, |c| c.buffered())
 }
 
-/// Where the last failure lay (dns, tcp, http, websocket) and what it said, such as "tcp: connect
+/// Where the last failure lay (dns, tcp, proxy, http, websocket) and what it said, such as "tcp: connect
 /// 192.0.2.7:80: Connection refused". "" if nothing has failed yet. Never NULL. Call it in a
 /// callback or while the client does not run in another thread; the text lives until the client
 /// fails again.

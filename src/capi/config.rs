@@ -5,6 +5,7 @@ use core::ffi::c_char;
 
 use super::client::ws_client_config;
 use super::guard::Text;
+use super::reach;
 use super::server::{ws_server_config, WS_NEVER};
 use crate::client;
 use crate::engine::Settings;
@@ -12,7 +13,7 @@ use crate::error::{Error, Status};
 use crate::proto::connection::{Limits, Role};
 use crate::proto::frame::MAX_HEAD;
 use crate::proto::handshake;
-use crate::proto::http::is_field_value;
+use crate::proto::http::{cut_before, cut_line, is_field_value};
 use crate::proto::url::ClientUrl;
 use crate::server::{self, SPARE_SLOTS};
 
@@ -24,6 +25,7 @@ const CONNECT_TIMEOUT: u32 = 10_000;
 pub const CLOSE_TIMEOUT: u32 = 2000;
 const PING_INTERVAL: u32 = 30_000;
 pub const PONG_TIMEOUT: u32 = 10_000;
+const KEEPALIVE: u32 = 60;
 const CONNECTIONS: u32 = 1024;
 const RECONNECT_MAX: u32 = 60_000;
 
@@ -71,6 +73,7 @@ impl ws_server_config {
                 limits,
                 max_send_queue: send_queue(self.max_send_queue, limits.max_message),
                 handshake_timeout: or(self.handshake_timeout_ms, HANDSHAKE_TIMEOUT),
+                keepalive: keepalive(self.keepalive_s),
                 receive_buffer: receive_buffer(self.receive_buffer_size)?,
                 slots: connections as usize + SPARE_SLOTS,
             },
@@ -89,11 +92,16 @@ impl ws_client_config {
             return Err(both_deliveries());
         }
         // SAFETY: texts, as ws_client_new() asks for.
-        let (url, subprotocols, headers) = unsafe {
+        let (url, subprotocols, headers, bearer, cookies, interface, source, proxy) = unsafe {
             (
                 Text::required(self.url, "ws_client_config.url")?,
                 text(self.subprotocols, "subprotocols")?,
                 text(self.headers, "headers")?,
+                text(self.bearer_token, "bearer_token")?,
+                text(self.cookies, "cookies")?,
+                Text::optional(self.interface_name, "interface_name")?,
+                Text::optional(self.source_address, "source_address")?,
+                Text::optional(self.proxy, "proxy")?,
             )
         };
         let parsed = parsed_url(url)?;
@@ -102,6 +110,13 @@ impl ws_client_config {
         }
         check_subprotocols(subprotocols.as_deref())?;
         check_headers(headers.as_deref())?;
+        reach::known(self.max_redirects == 0 && self.keep_cookies == 0)?;
+        check_identity(
+            &parsed,
+            headers.as_deref(),
+            bearer.as_deref(),
+            cookies.as_deref(),
+        )?;
         let limits = Limits {
             max_message: message_limit(self.max_message_size, self.on_piece.is_some()),
             pieces: self.on_piece.is_some(),
@@ -125,16 +140,58 @@ impl ws_client_config {
                 limits,
                 max_send_queue: send_queue(self.max_send_queue, limits.max_message),
                 handshake_timeout: connect_timeout,
+                keepalive: keepalive(self.keepalive_s),
                 receive_buffer: receive_buffer(self.receive_buffer_size)?,
                 slots: client::SLOTS,
             },
             url: parsed,
             subprotocols,
             headers,
+            bearer,
+            cookies,
+            keep_cookies: self.keep_cookies != 0,
+            max_redirects: self.max_redirects,
+            proxy: reach::proxy(proxy, self.proxy_from_env != 0)?,
+            interface: reach::interface(interface)?,
+            source: reach::source(source)?,
+            queue: reach::queue(self.queue_messages, self.queue_bytes, self.queue_policy)?,
             connect_timeout,
             reconnect: (min != 0).then(|| (min, or(self.reconnect_max_ms, RECONNECT_MAX).max(min))),
         })
     }
+}
+
+/// Who we are is said once.
+fn check_identity(
+    url: &ClientUrl,
+    headers: Option<&str>,
+    bearer: Option<&str>,
+    cookies: Option<&str>,
+) -> Result<(), Error> {
+    let (mut authorization, mut cookie) = (false, false);
+    let mut lines = headers.unwrap_or_default();
+    while !lines.is_empty() {
+        let (line, more) = cut_line(lines);
+        let (name, _) = cut_before(line, b":");
+        authorization |= name.eq_ignore_ascii_case("Authorization");
+        cookie |= name.eq_ignore_ascii_case("Cookie");
+        lines = more;
+    }
+    let who = [url.authorization.is_some(), bearer.is_some(), authorization];
+    let token = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic());
+    let list = |c: &str| !c.is_empty() && is_field_value(c.as_bytes());
+    let wrong = if who.iter().filter(|w| **w).count() > 1 {
+        "bearer_token: the URL, headers and bearer_token are not to say together who asks"
+    } else if cookies.is_some() && cookie {
+        "cookies: headers hold a Cookie already"
+    } else if !bearer.is_none_or(token) {
+        "bearer_token is empty or holds what no token can hold"
+    } else if !cookies.is_none_or(list) {
+        "cookies is empty or holds what no header can hold"
+    } else {
+        return Ok(());
+    };
+    Err(Status::InvalidArg.because(wrong))
 }
 
 pub fn parsed_url(url: &str) -> Result<ClientUrl, Error> {
@@ -162,6 +219,10 @@ fn bounded(value: u32, default: u32, min: u32, max: u32, name: &str) -> Result<u
         return Ok(value);
     }
     Err(Status::InvalidArg.because(words!("{} is {}, not {} to {}", name, value, min, max)))
+}
+
+fn keepalive(seconds: u32) -> Option<u32> {
+    (seconds != WS_NEVER).then(|| or(seconds, KEEPALIVE))
 }
 
 pub fn interval(ms: u32) -> Option<u32> {

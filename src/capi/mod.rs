@@ -15,6 +15,8 @@ mod client;
 mod config;
 #[cfg(feature = "dropin")]
 mod dropin;
+#[cfg(feature = "reach")]
+mod environment;
 #[cfg(feature = "proto")]
 mod frame;
 mod guard;
@@ -27,6 +29,7 @@ mod proto_config;
 mod proto_guard;
 #[cfg(feature = "proto")]
 mod proto_handle;
+mod reach;
 mod request;
 mod server;
 mod status;
@@ -42,4 +45,6 @@ pub use log::ws_log_level;
 pub use proto::{ws_proto_config, ws_proto_end, ws_proto_event, ws_proto_event_type, ws_role};
 pub use server::ws_server_config;
 pub use status::ws_status;
-pub use types::{ws_close_info, ws_kind, ws_message, ws_piece, ws_stats};
+pub use types::{
+    ws_close_info, ws_kind, ws_message, ws_piece, ws_queue_policy, ws_reconnect_info, ws_stats,
+};

@@ -145,6 +145,8 @@ pub struct ws_server_config {
     /// kernel spreads new connections over them (SO_REUSEPORT): several processes serve more
     /// connections than one may have open files [0]. For TCP listeners.
     pub reuse_port: c_int,
+    /// As ws_client_config.keepalive_s [60].
+    pub keepalive_s: u32,
 }
 
 /// In ping_interval_ms and pong_timeout_ms: never.

@@ -65,6 +65,38 @@ pub struct ws_close_info {
     pub reason: *const c_char,
 }
 
+/// An attempt to connect that is going to be made, and the failure or the end that it follows.
+#[repr(C)]
+pub struct ws_reconnect_info {
+    /// 1 for the attempt after the first failure; begins again when a connection has lasted 5 seconds.
+    pub attempt: u32,
+    /// Milliseconds until the attempt.
+    pub delay_ms: u32,
+    /// As in the ws_close_info of the on_close just before.
+    pub status: ws_status,
+    /// The HTTP status of the server's last answer, 0 if there was none.
+    pub http_status: c_int,
+    /// As in that ws_close_info: 1012 and 1013 from the server make delay_ms longer.
+    pub code: u16,
+    /// 1: it will fail again until somebody changes something (HTTP status 401, 403, 407, 410, a proxy
+    /// that refuses us, a bad certificate); tried at the longest delay only. Else 0.
+    pub permanent: c_int,
+    /// What failed and where, as ws_client_error() has it. Never NULL.
+    pub reason: *const c_char,
+}
+
+/// What ws_client_enqueue() does when its queue is full.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ws_queue_policy {
+    /// It answers WS_ERR_AGAIN and queues nothing.
+    WS_QUEUE_REFUSE = 0,
+    /// The oldest messages that are not being sent are dropped.
+    WS_QUEUE_DROP_OLDEST = 1,
+    /// The new message is dropped.
+    WS_QUEUE_DROP_NEWEST = 2,
+}
+
 /// Numbers since a server or client was made, of all its threads together. Each is exact, but they
 /// are not taken at one instant. Set struct_size, then call ws_server_stats() or ws_client_stats().
 #[repr(C)]

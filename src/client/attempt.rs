@@ -1,44 +1,53 @@
-//! One attempt to connect: lookup, TCP to each address in turn, the upgrade; and what follows
-//! when it fails or when the connection is lost.
+//! One attempt to connect: the lookup, and TCP to the addresses, several at a time. What follows is
+//! in `upgrade`; what follows when it fails, in `again`.
 //!
 //! ```text
-//! Idle --> Resolving --> Connecting --> Open --> Over
-//!            |   ^           |           |        ^
-//!            |   \-------- Waiting <-----/        |
-//!            \---------------/--------------------/
+//! Idle --> Resolving --> Racing --> Through --> Open --> Over
+//!            |   ^         |           |         |        ^
+//!            |   \--------------- Waiting <------/        |
+//!            \-----------------------/--------------------/
 //! ```
 
-use super::Client;
+use super::backoff::{Backoff, Pace};
+use super::race::{Next, Race};
+use super::upgrade::Step;
+use super::{Client, ProxyChoice};
 use crate::engine::conn::Ending;
-use crate::engine::{After, CloseInfo, Engine};
+use crate::engine::Engine;
 use crate::error::Status;
 use crate::log;
 use crate::net::conns::ConnId;
 use crate::net::resolve::Lookup;
-use crate::net::sys::monotonic_ms;
-use crate::net::sys::socket::Addr;
-use crate::proto::handshake::{self, Answer, Offer};
-use crate::proto::url::Host;
-use crate::text::Line;
+use crate::net::sys::socket::{self, Addr};
+use crate::net::sys::{monotonic_ms, Errno, Fd};
+use crate::proto::cookie::Jar;
+use crate::proto::proxy::Proxy;
+use crate::proto::url::{ClientUrl, Host};
+use crate::text::{Line, Words};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
-use core::fmt;
 use core::sync::atomic::Ordering;
 
 #[derive(Default)]
 pub struct State {
     pub stage: Stage,
-    /// Addresses not tried yet, the next one last.
-    addrs: Vec<Addr>,
+    /// Where a redirect has led to in this attempt.
+    pub target: Option<Box<ClientUrl>>,
+    pub redirects: u32,
+    /// The lookup of this attempt, or of an earlier one that has not ended.
+    lookup: Option<Lookup>,
+    race: Race,
+    /// Connections that have begun and are not established, the oldest first.
+    flying: Vec<(ConnId, Addr)>,
     /// When this attempt is given up.
-    deadline: u64,
-    key: [u8; 16],
+    pub deadline: u64,
+    pub key: [u8; 16],
     /// What went wrong last in this attempt.
     pub failure: Option<Failure>,
-    /// Attempts in a row without a stable connection.
-    failures: u32,
-    opened_at: u64,
+    pub backoff: Backoff,
+    pub opened_at: u64,
+    pub jar: Jar,
 }
 
 #[derive(Default)]
@@ -46,386 +55,368 @@ pub enum Stage {
     /// Not begun.
     #[default]
     Idle,
-    Resolving(Lookup),
-    Connecting {
+    Resolving,
+    Racing,
+    /// TCP is established; proxy and server are talked to.
+    Through {
         id: ConnId,
         addr: Addr,
-        /// TCP is established, HTTP is under way.
-        established: bool,
+        step: Step,
     },
     Open,
-    /// Until the next attempt.
-    Waiting,
+    /// Until the next attempt; the status is that of the last.
+    Waiting(Status),
     /// Closed for good, with the status that ws_client_run() answers.
     Over(Status),
 }
 
-#[derive(Clone)]
 pub struct Failure {
     pub status: Status,
     pub text: Line<256>,
+    pub pace: Pace,
+    /// How long the server asks us to stay away, in ms.
+    pub after: Option<u64>,
 }
 
 impl Failure {
-    pub fn new(status: Status, text: fmt::Arguments<'_>) -> Failure {
+    pub fn new(status: Status, text: Words<'_>) -> Failure {
         Failure {
             status,
             text: Line::from(text),
+            pace: Pace::Normal,
+            after: None,
         }
+    }
+
+    /// It will fail again unless somebody changes something.
+    pub fn permanent(mut self, permanent: bool) -> Failure {
+        if permanent {
+            self.pace = Pace::Slow;
+        }
+        self
     }
 }
 
 /// Timer keys.
-const ATTEMPT: u32 = 0;
-const RECONNECT: u32 = 1;
-/// A connection that lasted that long, in ms, ends the row of failures.
-const STABLE: u64 = 5000;
+pub const ATTEMPT: u32 = 0;
+pub const RECONNECT: u32 = 1;
+const RACE: u32 = 2;
+/// Connections under way at a time; with more addresses the oldest gives way.
+const MAX_FLYING: usize = 8;
+
+/// What TCP connects to.
+enum Place {
+    At(Addr),
+    Name(CString, u16),
+}
 
 impl Client {
-    /// Called in every turn: begins, takes the lookup's answer, or gives up if told to.
-    pub(super) fn go_on(&self, engine: &Engine) {
-        if self.giving_up.load(Ordering::Acquire) {
-            return self.give_up(engine);
-        }
-        let mut state = self.state.lock();
-        match &state.stage {
-            Stage::Idle => {
-                drop(state);
-                self.begin(engine);
-            }
-            Stage::Resolving(lookup) => {
-                let Some(answer) = lookup.take() else { return };
-                match answer {
-                    Ok(mut addrs) => {
-                        addrs.reverse();
-                        state.addrs = addrs;
-                        drop(state);
-                        self.connect_next(engine);
-                    }
-                    Err(error) => {
-                        drop(state);
-                        let why = error.0.to_str().unwrap_or("");
-                        let host = self.config.url.host_header();
-                        self.attempt_failed(
-                            engine,
-                            Failure::new(Status::Dns, format_args!("dns: {host}: {why}")),
-                        );
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    pub(super) fn time_is_up(&self, engine: &Engine, key: u32) {
-        if key == RECONNECT {
-            let waiting = matches!(self.state.lock().stage, Stage::Waiting);
-            if waiting {
-                self.begin(engine);
-            }
-            return;
-        }
-        let resolving = matches!(self.state.lock().stage, Stage::Resolving(_));
-        if resolving {
-            let (host, ms) = (self.config.url.host_header(), self.config.connect_timeout);
-            self.attempt_failed(
-                engine,
-                Failure::new(
-                    Status::Timeout,
-                    format_args!("dns: no answer for {host} within {ms} ms"),
-                ),
-            );
-        }
-    }
-
-    fn begin(&self, engine: &Engine) {
-        let url = &self.config.url;
-        let now = monotonic_ms();
-        let deadline = now + u64::from(self.config.connect_timeout);
+    pub(super) fn begin(&self, engine: &Engine) {
         self.http_status.store(0, Ordering::Relaxed);
         {
             let mut state = self.state.lock();
-            state.deadline = deadline;
+            state.deadline = monotonic_ms() + u64::from(self.config.connect_timeout);
             state.failure = None;
-            state.addrs.clear();
+            state.target = None;
+            state.redirects = 0;
         }
-        log::debug(format_args!("connecting to {}", url.host_header()));
-        let numeric = match &url.host {
-            Host::V4(ip) => Some(Addr::v4(*ip, url.port)),
-            Host::V6(ip) => Some(Addr::v6(*ip, url.port)),
-            Host::Name(_) => None,
-        };
-        if let Some(addr) = numeric {
-            if self.state.lock().addrs.try_reserve(1).is_ok() {
-                self.state.lock().addrs.push(addr);
-            }
-            return self.connect_next(engine);
-        }
-        let remote = engine.remote().clone();
-        let Host::Name(name) = &url.host else { return };
-        let host = CString::new(name.as_bytes()).unwrap_or_default();
-        match Lookup::start(host, url.port, Box::new(move || remote.wake())) {
-            Ok(lookup) => {
-                self.state.lock().stage = Stage::Resolving(lookup);
-                engine.with(|l| l.set_timer(ATTEMPT, Some(deadline)));
-            }
-            Err(errno) => {
-                self.attempt_failed(
-                    engine,
-                    Failure::new(
-                        Status::Io,
-                        format_args!("dns: no thread for the lookup: {errno}"),
-                    ),
-                );
-            }
+        self.reach(engine);
+    }
+
+    /// Where this attempt leads: the URL of the config, or where it was redirected to.
+    pub(super) fn target<'a>(&'a self, state: &'a State) -> &'a ClientUrl {
+        state.target.as_deref().unwrap_or(&self.config.url)
+    }
+
+    pub(super) fn proxy_for(&self, url: &ClientUrl) -> Option<&Proxy> {
+        match &self.config.proxy {
+            _ if url.unix.is_some() => None,
+            ProxyChoice::None => None,
+            ProxyChoice::Always(proxy) => Some(proxy),
+            ProxyChoice::Environment(environment) => environment.proxy_for(url),
         }
     }
 
-    /// Tries the next address; fails the attempt when there is none.
-    fn connect_next(&self, engine: &Engine) {
-        engine.with(|l| l.set_timer(ATTEMPT, None));
-        loop {
-            let now = monotonic_ms();
-            let mut state = self.state.lock();
-            let left = state.addrs.len() as u64;
-            let Some(addr) = state.addrs.pop().filter(|_| now < state.deadline) else {
-                let failure = state.failure.take();
-                drop(state);
-                let failure = failure.unwrap_or_else(|| {
-                    Failure::new(
-                        Status::Timeout,
-                        format_args!("tcp: no time left to connect"),
-                    )
-                });
-                return self.attempt_failed(engine, failure);
-            };
-            // One that does not answer leaves time for those after it.
-            let until = now + ((state.deadline - now) / left).max(1);
-            match engine.with(|l| l.connect(&addr, until)) {
-                Some(Ok(id)) => {
-                    state.stage = Stage::Connecting {
-                        id,
-                        addr,
-                        established: false,
-                    };
-                    return;
-                }
-                Some(Err(errno)) => {
-                    state.failure = Some(Failure::new(
-                        Status::Io,
-                        format_args!("tcp: connect {addr}: {errno}"),
-                    ));
-                }
-                None => return,
-            }
-        }
-    }
-
-    /// TCP is there: asks for the upgrade.
-    pub(super) fn request(&self, engine: &Engine, id: ConnId) {
-        let key = engine.with(|l| l.random.take::<16>());
-        let Some(Ok(key)) = key else {
-            self.state.lock().failure = Some(Failure::new(
-                Status::Io,
-                format_args!("websocket: the kernel gives no random bytes"),
-            ));
-            engine.with(|l| l.end(id, Ending::Abandoned));
-            return;
-        };
-        let deadline = {
-            let mut state = self.state.lock();
-            state.key = key;
-            if let Stage::Connecting { established, .. } = &mut state.stage {
-                *established = true;
-            }
-            state.deadline
-        };
-        let offer = Offer {
-            url: &self.config.url,
-            subprotocols: self.config.subprotocols.as_deref(),
-            headers: self.config.headers.as_deref(),
-            key,
-        };
-        let mut out = Vec::new();
-        let written = handshake::write_request(&mut out, &offer).is_ok();
-        engine.with(|l| {
-            l.extend(id, deadline);
-            if !written || l.write(id, &out).is_err() {
-                l.end(id, Ending::NoMemory);
-            }
-        });
-    }
-
-    /// The server's answer has come.
-    pub(super) fn response(&self, engine: &Engine, id: ConnId, head: Vec<u8>) -> After {
-        let refused = |status: u16, why: &str| {
-            let text = match status {
-                0 | 101 => Failure::new(Status::Handshake, format_args!("http: {why}")),
-                _ => Failure::new(Status::Handshake, format_args!("http: {status}: {why}")),
-            };
-            self.state.lock().failure = Some(text);
-            After::Drop(Ending::Abandoned)
-        };
-        let (key, until) = {
+    /// Begins with the server of the target, or the proxy before it.
+    pub(super) fn reach(&self, engine: &Engine) {
+        let place = {
             let state = self.state.lock();
-            (state.key, state.deadline)
+            let url = self.target(&state);
+            log::debug(words!("connecting to {}", url.host_header()));
+            self.place(url)
         };
-        let offered = self.config.subprotocols.as_deref();
-        let answer = handshake::read_response(head, &key, offered);
-        let (status, subprotocol) = match answer {
-            Ok(Answer::Interim) => return After::Interim { until },
-            Ok(Answer::Agreed(subprotocol)) => (101, subprotocol),
-            Err(error) => {
-                self.http_status
-                    .store(i32::from(error.status), Ordering::Relaxed);
-                return refused(error.status, error.why);
+        match place {
+            None => self.attempt_failed(engine, no_memory()),
+            Some(Place::At(addr)) => {
+                let mut addrs = Vec::new();
+                if addrs.try_reserve(1).is_ok() {
+                    addrs.push(addr);
+                }
+                self.race(engine, addrs);
             }
+            Some(Place::Name(name, port)) => self.look_up(engine, name, port),
+        }
+    }
+
+    /// None: no memory.
+    fn place(&self, url: &ClientUrl) -> Option<Place> {
+        if let Some(path) = &url.unix {
+            return Addr::unix(path.as_bytes()).map(Place::At);
+        }
+        let (host, port) = match self.proxy_for(url) {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&url.host, url.port),
         };
-        self.http_status.store(status, Ordering::Relaxed);
-        *self.subprotocol.lock() = subprotocol;
-        if !matches!(engine.with(|l| l.open(id)), Some(Ok(()))) {
-            return After::Drop(Ending::NoMemory);
+        Some(match host {
+            Host::V4(ip) => Place::At(Addr::v4(*ip, port)),
+            Host::V6(ip) => Place::At(Addr::v6(*ip, port)),
+            Host::Name(name) => Place::Name(CString::new(name.as_bytes()).ok()?, port),
+        })
+    }
+
+    fn look_up(&self, engine: &Engine, name: CString, port: u16) {
+        let mut state = self.state.lock();
+        // One that was given up by an earlier attempt and goes on is as good as a new one.
+        let under_way = state.lookup.as_ref();
+        if !under_way.is_some_and(|lookup| lookup.is_under_way(&name, port)) {
+            let remote = engine.remote().clone();
+            let wake = Box::new(move || remote.wake());
+            match self.lookups.start(name, port, wake) {
+                Ok(lookup) => state.lookup = Some(lookup),
+                Err(errno) => {
+                    drop(state);
+                    let text = words!("dns: no thread for the lookup: {}", errno);
+                    return self.attempt_failed(engine, Failure::new(Status::Io, text));
+                }
+            }
+        }
+        state.stage = Stage::Resolving;
+        let deadline = state.deadline;
+        engine.with(|l| l.set_timer(ATTEMPT, Some(deadline)));
+    }
+
+    /// Takes the answer of the lookup if it is there.
+    pub(super) fn resolve(&self, engine: &Engine) {
+        let answer = {
+            let mut state = self.state.lock();
+            let Some(answer) = state.lookup.as_ref().and_then(Lookup::take) else {
+                return;
+            };
+            state.lookup = None;
+            answer
+        };
+        engine.with(|l| l.set_timer(ATTEMPT, None));
+        match answer {
+            Ok(addrs) => self.race(engine, addrs),
+            Err(error) => {
+                let why = error.0.to_str().unwrap_or("");
+                let failure = self.dns_failure(Status::Dns, why);
+                self.attempt_failed(engine, failure);
+            }
+        }
+    }
+
+    /// The lookup has used up the time.
+    pub(super) fn lookup_too_slow(&self, engine: &Engine) {
+        let failure = self.dns_failure(Status::Timeout, "no answer in time");
+        self.attempt_failed(engine, failure);
+    }
+
+    fn dns_failure(&self, status: Status, why: &str) -> Failure {
+        let state = self.state.lock();
+        let url = self.target(&state);
+        match self.proxy_for(url) {
+            Some(proxy) => Failure::new(status, words!("dns: proxy {}: {}", proxy.host_text, why)),
+            None => Failure::new(status, words!("dns: {}: {}", url.host_text(), why)),
+        }
+    }
+
+    fn race(&self, engine: &Engine, mut addrs: Vec<Addr>) {
+        if let Some(source) = &self.config.source {
+            let local = addrs.first().is_some_and(|a| a.family() == libc::AF_UNIX);
+            addrs.retain(|addr| local || addr.family() == source.family());
         }
         {
             let mut state = self.state.lock();
-            state.stage = Stage::Open;
-            state.opened_at = monotonic_ms();
+            let now = monotonic_ms();
+            state.race = Race::new(addrs, now, state.deadline);
+            state.stage = Stage::Racing;
+            if state.flying.try_reserve(MAX_FLYING).is_err() {
+                state.race = Race::default();
+            }
         }
-        self.current.store(id.0, Ordering::Release);
-        log::info(format_args!(
-            "connected to {}",
-            self.config.url.host_header()
-        ));
-        self.handler.open();
-        After::Opened
+        self.race_on(engine);
+    }
+
+    /// Begins with the addresses whose turn it is; fails the attempt when none is left.
+    pub(super) fn race_on(&self, engine: &Engine) {
+        loop {
+            let now = monotonic_ms();
+            let mut state = self.state.lock();
+            if !matches!(state.stage, Stage::Racing) {
+                return;
+            }
+            let flying = !state.flying.is_empty();
+            match state.race.next(now, flying) {
+                Next::Start(addr) => {
+                    if state.flying.len() >= MAX_FLYING {
+                        let (oldest, _) = state.flying.remove(0);
+                        engine.with(|l| l.end(oldest, Ending::Abandoned));
+                    }
+                    let deadline = state.deadline;
+                    let begun = self.dial(&addr).and_then(|fd| {
+                        let id = engine.with(|l| l.connecting(fd, &addr, deadline));
+                        id.unwrap_or(Err(Errno(libc::EAGAIN)))
+                            .map_err(|errno| ("connect", errno))
+                    });
+                    match begun {
+                        Ok(id) => state.flying.push((id, addr)),
+                        Err((what, errno)) => {
+                            state.race.failed(now);
+                            let text = words!("tcp: {} {}: {}", what, addr, errno);
+                            state.failure = Some(Failure::new(Status::Io, text));
+                        }
+                    }
+                }
+                Next::At(at) => {
+                    engine.with(|l| l.set_timer(RACE, Some(at)));
+                    return;
+                }
+                Next::Nothing => {
+                    engine.with(|l| l.set_timer(RACE, None));
+                    if flying {
+                        return;
+                    }
+                    let failure = state.failure.take();
+                    drop(state);
+                    let failure = failure.unwrap_or_else(|| self.no_address());
+                    return self.attempt_failed(engine, failure);
+                }
+            }
+        }
+    }
+
+    fn no_address(&self) -> Failure {
+        let (status, why) = match &self.config.source {
+            Some(_) => (Status::Io, "no address of the family of source_address"),
+            None => (Status::Timeout, "no time left to connect"),
+        };
+        Failure::new(status, words!("tcp: {}", why))
+    }
+
+    /// A socket that has begun to connect, or what could not be done.
+    fn dial(&self, addr: &Addr) -> Result<Fd, (&'static str, Errno)> {
+        let fd = socket::stream(addr).map_err(|errno| ("socket", errno))?;
+        if addr.family() != libc::AF_UNIX {
+            self.config.settings.prepare(&fd);
+            if let Some(name) = &self.config.interface {
+                socket::bind_to_interface(&fd, name).map_err(|errno| ("interface for", errno))?;
+            }
+            if let Some(source) = &self.config.source {
+                socket::bind_source(&fd, source).map_err(|errno| ("source_address for", errno))?;
+            }
+        }
+        socket::connect(&fd, addr).map_err(|errno| ("connect", errno))?;
+        Ok(fd)
+    }
+
+    /// TCP is established to one of the addresses: the others are given up.
+    pub(super) fn first_to_answer(&self, engine: &Engine, id: ConnId) {
+        {
+            let mut state = self.state.lock();
+            let mine = state.flying.iter().find(|(flying, _)| *flying == id);
+            let Some(&(_, addr)) = mine else {
+                return;
+            };
+            while let Some((other, _)) = state.flying.pop() {
+                if other != id {
+                    engine.with(|l| l.end(other, Ending::Abandoned));
+                }
+            }
+            engine.with(|l| l.set_timer(RACE, None));
+            state.stage = Stage::Through {
+                id,
+                addr,
+                step: Step::default(),
+            };
+        }
+        self.established(engine, id);
     }
 
     /// The connection of an attempt has ended before it was open.
     pub(super) fn attempt_broken(&self, engine: &Engine, id: ConnId, ending: Ending) {
         let mut state = self.state.lock();
-        let Stage::Connecting {
-            id: mine,
-            addr,
-            established,
-        } = &state.stage
-        else {
-            return;
-        };
-        if *mine != id {
-            return;
-        }
-        let (addr, established) = (*addr, *established);
-        let ms = self.config.connect_timeout;
-        let failure = match (ending, established) {
-            (Ending::Abandoned, _) => state.failure.take().unwrap_or_else(|| {
-                Failure::new(
-                    Status::Closed,
-                    format_args!("tcp: given up by ws_client_close()"),
-                )
-            }),
-            (Ending::Io(errno), false) => {
-                Failure::new(Status::Io, format_args!("tcp: connect {addr}: {errno}"))
+        match &state.stage {
+            Stage::Racing => {
+                let place = state.flying.iter().position(|(flying, _)| *flying == id);
+                let Some(place) = place else { return };
+                let (_, addr) = state.flying.remove(place);
+                state.race.failed(monotonic_ms());
+                state.failure = Some(match ending {
+                    Ending::Io(errno) => {
+                        Failure::new(Status::Io, words!("tcp: connect {}: {}", addr, errno))
+                    }
+                    Ending::NoMemory => no_memory(),
+                    _ => Failure::new(Status::Timeout, words!("tcp: connect {}: timed out", addr)),
+                });
+                drop(state);
+                self.race_on(engine);
             }
-            (Ending::Io(errno), true) => {
-                Failure::new(Status::Io, format_args!("http: {addr}: {errno}"))
+            Stage::Through {
+                id: mine,
+                addr,
+                step,
+            } if *mine == id => {
+                let (addr, place, ms) = (*addr, step.place(), self.config.connect_timeout);
+                let known = state.failure.take().filter(|_| ending == Ending::Abandoned);
+                drop(state);
+                let failure = known.unwrap_or_else(|| match ending {
+                    Ending::Io(errno) => {
+                        Failure::new(Status::Io, words!("{}: {}: {}", place, addr, errno))
+                    }
+                    Ending::HandshakeTimeout => Failure::new(
+                        Status::Timeout,
+                        words!("{}: no answer from {} within {} ms", place, addr, ms),
+                    ),
+                    Ending::NoMemory => no_memory(),
+                    _ => Failure::new(
+                        Status::Handshake,
+                        words!("{}: {} ended the connection without an answer", place, addr),
+                    ),
+                });
+                self.attempt_failed(engine, failure);
             }
-            (Ending::HandshakeTimeout, false) => Failure::new(
-                Status::Timeout,
-                format_args!("tcp: connect {addr}: timed out"),
-            ),
-            (Ending::HandshakeTimeout, true) => Failure::new(
-                Status::Timeout,
-                format_args!("http: no answer from {addr} within {ms} ms"),
-            ),
-            (Ending::NoMemory, _) => Failure::new(Status::NoMemory, format_args!("out of memory")),
-            _ => Failure::new(
-                Status::Handshake,
-                format_args!("http: {addr} ended the connection without an answer"),
-            ),
-        };
-        let given_up = self.giving_up.load(Ordering::Acquire);
-        if established || given_up || state.addrs.is_empty() {
-            drop(state);
-            return self.attempt_failed(engine, failure);
+            _ => {}
         }
-        log::debug(format_args!(
-            "{addr}: {:?}, trying the next address",
-            failure.status
-        ));
-        state.failure = Some(failure);
-        drop(state);
-        self.connect_next(engine);
     }
 
-    fn attempt_failed(&self, engine: &Engine, failure: Failure) {
-        engine.counters().handshakes_failed.add(1);
-        engine.with(|l| l.set_timer(ATTEMPT, None));
-        let text = core::str::from_utf8(failure.text.as_bytes()).unwrap_or("");
-        log::info(format_args!("{text}"));
-        *self.error.lock() = failure.text.clone();
-        let info = CloseInfo {
-            status: failure.status,
-            code: 1006,
-            by_peer: false,
-            reason: Line::from(format_args!("{text}")),
-        };
-        self.state.lock().stage = Stage::Waiting;
-        self.handler.closed(&info);
-        self.ended(engine, failure.status);
-    }
-
-    /// A connection or an attempt has ended and the application knows: again, or over.
-    pub(super) fn ended(&self, engine: &Engine, status: Status) {
-        let mut state = self.state.lock();
-        let lasted = monotonic_ms().saturating_sub(state.opened_at);
-        if matches!(state.stage, Stage::Open) && lasted >= STABLE {
-            state.failures = 0;
+    pub(super) fn race_timer(&self, engine: &Engine, key: u32) {
+        if key == RACE {
+            self.race_on(engine);
         }
-        let again = self
-            .config
-            .reconnect
-            .filter(|_| !self.giving_up.load(Ordering::Acquire) && !engine.remote().is_stopped());
-        let Some((min, max)) = again else {
-            state.stage = Stage::Over(status);
-            return;
-        };
-        state.failures = state.failures.saturating_add(1);
-        let ceiling = u64::from(min) << state.failures.min(32);
-        let ceiling = ceiling.min(u64::from(max.max(min)));
-        let spread = ceiling - u64::from(min) + 1;
-        let random = engine.with(|l| l.random.take::<8>());
-        let random = random.and_then(Result::ok).map_or(0, u64::from_ne_bytes);
-        let delay = u64::from(min) + random % spread;
-        log::info(format_args!("connecting again in {delay} ms"));
-        state.stage = Stage::Waiting;
-        engine.with(|l| l.set_timer(RECONNECT, Some(monotonic_ms() + delay)));
     }
 
-    /// The application has closed before the connection was open, or while it waits.
-    fn give_up(&self, engine: &Engine) {
+    /// Ends what this attempt has begun. True: it had begun.
+    pub(super) fn abandon(&self, engine: &Engine) -> bool {
         let mut state = self.state.lock();
         match &state.stage {
-            Stage::Connecting { id, .. } => {
+            Stage::Through { id, .. } => {
                 let id = *id;
-                drop(state);
                 engine.with(|l| l.end(id, Ending::Abandoned));
             }
-            Stage::Resolving(_) => {
-                drop(state);
-                self.attempt_failed(
-                    engine,
-                    Failure::new(
-                        Status::Closed,
-                        format_args!("dns: given up by ws_client_close()"),
-                    ),
-                );
+            Stage::Racing => {
+                while let Some((id, _)) = state.flying.pop() {
+                    engine.with(|l| l.end(id, Ending::Abandoned));
+                }
+                engine.with(|l| l.set_timer(RACE, None));
             }
-            Stage::Idle | Stage::Waiting => {
-                state.stage = Stage::Over(Status::Ok);
-                drop(state);
-                engine.with(|l| l.set_timer(RECONNECT, None));
-            }
-            Stage::Open | Stage::Over(_) => {}
+            Stage::Resolving => {}
+            _ => return false,
         }
+        true
     }
+}
+
+pub fn no_memory() -> Failure {
+    Failure::new(Status::NoMemory, words!("out of memory"))
 }

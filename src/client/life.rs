@@ -16,7 +16,7 @@ impl Client {
     pub fn run(&self) -> Result<(), Error> {
         self.begin_running()?;
         let result = self.serve();
-        self.running.store(false, Ordering::Release);
+        self.controls.running.store(false, Ordering::Release);
         result
     }
 
@@ -25,7 +25,7 @@ impl Client {
         let client = self.clone();
         let body = Box::new(move || {
             if let Err(error) = crate::guard::contain(|| client.serve()) {
-                log::info(format_args!("client ended: {:?}", error.status));
+                log::info(words!("client ended: {}", error.status));
             }
         });
         match Thread::spawn(body) {
@@ -34,8 +34,8 @@ impl Client {
                 Ok(())
             }
             Err(errno) => {
-                self.running.store(false, Ordering::Release);
-                Err(Error::io(errno, format_args!("pthread_create")))
+                self.controls.running.store(false, Ordering::Release);
+                Err(Error::io(errno, words!("pthread_create")))
             }
         }
     }
@@ -43,9 +43,9 @@ impl Client {
     /// One turn in this thread.
     pub fn poll(&self, timeout: c_int) -> Result<(), Error> {
         if timeout < -1 {
-            return Err(Status::InvalidArg.because(format_args!("timeout_ms is below -1")));
+            return Err(Status::InvalidArg.because(words!("timeout_ms is below -1")));
         }
-        if self.running.load(Ordering::Acquire) {
+        if self.controls.running.load(Ordering::Acquire) {
             return Err(reentrant());
         }
         let claim = self.engine.claim().ok_or_else(reentrant)?;
@@ -81,11 +81,15 @@ impl Client {
             thread.join();
         }
         let claim = self.engine.claim().ok_or_else(reentrant)?;
-        self.running.store(true, Ordering::Release);
+        self.controls.running.store(true, Ordering::Release);
         // Nothing is begun that has not begun.
-        self.giving_up.store(true, Ordering::Release);
+        self.controls.give_up();
+        // What was queued goes first if there is a connection.
+        self.pump(usize::MAX);
         claim.with(|l| l.close_every(1001));
         self.engine.settle(&claim, self);
+        // One that waits for its next attempt is over now, and there is nothing to wait for.
+        self.go_on(&self.engine);
         let until = monotonic_ms() + u64::from(self.config.settings.limits.close_timeout);
         loop {
             let left = until.saturating_sub(monotonic_ms());
@@ -97,11 +101,12 @@ impl Client {
         }
         claim.with(|l| l.end_every());
         self.engine.settle(&claim, self);
+        self.drop_outgoing();
         Ok(())
     }
 
     fn begin_running(&self) -> Result<(), Error> {
-        if self.engine.is_running() || self.running.swap(true, Ordering::AcqRel) {
+        if self.engine.is_running() || self.controls.running.swap(true, Ordering::AcqRel) {
             return Err(reentrant());
         }
         Ok(())
@@ -127,15 +132,10 @@ impl Client {
 
     fn last_failure(&self, status: Status) -> Error {
         let text = self.error.lock().clone();
-        status.because(format_args!(
-            "{}",
-            core::str::from_utf8(text.as_bytes()).unwrap_or("")
-        ))
+        status.because(text.as_bytes())
     }
 }
 
 fn reentrant() -> Error {
-    Status::Reentrant.because(format_args!(
-        "inside a callback, or the client runs already"
-    ))
+    Status::Reentrant.because("inside a callback, or the client runs already")
 }

@@ -1,28 +1,39 @@
-//! The client: one connection at a time, from the name lookup to the closing handshake, made
-//! again when it is lost if so configured. The way there is in [`attempt`].
+//! The client: one connection at a time, from the name lookup to the closing handshake, made again
+//! when it is lost if so configured. Where it connects to is in [`attempt`], what is said there
+//! before the WebSocket is open in [`upgrade`], when it connects again in [`again`], and the
+//! messages that outlive a connection in [`outgoing`].
 
+mod again;
 mod attempt;
+pub mod backoff;
 mod life;
+mod outgoing;
+pub mod queue;
+pub mod race;
+mod upgrade;
 
 use crate::engine::conn::Ending;
 use crate::engine::stats::Stats;
 use crate::engine::{After, CloseInfo, Driver, Engine, Piece, Settings};
 use crate::error::{Error, Status};
-use crate::log;
 use crate::net::conns::ConnId;
+use crate::net::resolve::Lookups;
 use crate::net::sys::socket::Addr;
 use crate::net::sys::thread::{Mutex, Thread};
 use crate::proto::frame::Kind;
 use crate::proto::http::HttpError;
+use crate::proto::proxy::{Environment, Proxy};
 use crate::proto::url::ClientUrl;
 use crate::server::checked_close;
 use crate::text::Line;
+use again::Controls;
 use alloc::boxed::Box;
 use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
-use attempt::{Failure, Stage, State};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use attempt::{Stage, State};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use outgoing::Outgoing;
 
 /// What a client is made with; see `ws_client_config` for the meaning of each. Times in ms.
 pub struct Config {
@@ -30,9 +41,24 @@ pub struct Config {
     pub url: ClientUrl,
     pub subprotocols: Option<String>,
     pub headers: Option<String>,
+    pub bearer: Option<String>,
+    pub cookies: Option<String>,
+    /// Cookies that the server sets go back to it.
+    pub keep_cookies: bool,
+    pub max_redirects: u32,
+    pub proxy: ProxyChoice,
+    pub interface: Option<CString>,
+    pub source: Option<Addr>,
     pub connect_timeout: u32,
     /// The shortest and the longest wait before connecting again; None: never.
     pub reconnect: Option<(u32, u32)>,
+    pub queue: queue::Bounds,
+}
+
+pub enum ProxyChoice {
+    None,
+    Always(Proxy),
+    Environment(Box<Environment>),
 }
 
 /// The application. Called on the loop's thread with nothing borrowed: it may call the client.
@@ -44,6 +70,23 @@ pub trait Handler: Send + Sync {
     fn writable(&self);
     fn pong(&self, data: &[u8]);
     fn closed(&self, info: &CloseInfo);
+    fn reconnecting(&self, info: &Reconnect);
+    /// What became of a message of the queue.
+    fn sent(&self, number: u64, status: Status);
+}
+
+/// An attempt that is going to be made.
+pub struct Reconnect {
+    /// 1 after the first failure; counted since the last stable connection.
+    pub attempt: u32,
+    pub delay: u64,
+    /// Of the failure or the end that it follows.
+    pub status: Status,
+    pub http_status: i32,
+    pub code: u16,
+    /// It will fail again unless something is changed.
+    pub permanent: bool,
+    pub reason: ErrorText,
 }
 
 /// The words for the last failure, kept at one address for C to read.
@@ -55,19 +98,20 @@ pub struct Client {
     engine: Engine,
     /// Locked for moments only, by the loop's thread as a rule.
     state: Mutex<State>,
+    lookups: Lookups,
     /// The open connection, 0 if there is none.
     current: AtomicU64,
-    /// The application closes for good: no further attempt.
-    giving_up: AtomicBool,
-    running: AtomicBool,
+    controls: Controls,
+    outgoing: Outgoing,
     http_status: AtomicI32,
     error: Mutex<ErrorText>,
     subprotocol: Mutex<Option<CString>>,
     thread: Mutex<Option<Thread>>,
 }
 
-/// Slots: the connection, and earlier ones that linger.
-pub const SLOTS: usize = 8;
+/// Slots: connections that race for the first answer, the one that has won, and earlier ones that
+/// linger.
+pub const SLOTS: usize = 16;
 
 impl Client {
     pub fn new(config: Config, handler: Box<dyn Handler>) -> Result<Client, Error> {
@@ -75,13 +119,14 @@ impl Client {
         // A foreign loop that watches the fd finds it readable, polls, and so begins to connect.
         engine.remote().wake();
         Ok(Client {
+            outgoing: Outgoing::new(config.queue),
             config,
             handler,
             engine,
             state: Mutex::new(State::default()),
+            lookups: Lookups::default(),
             current: AtomicU64::new(0),
-            giving_up: AtomicBool::new(false),
-            running: AtomicBool::new(false),
+            controls: Controls::default(),
             http_status: AtomicI32::new(0),
             error: Mutex::new(Line::new()),
             subprotocol: Mutex::new(None),
@@ -109,21 +154,34 @@ impl Client {
     pub fn close(&self, code: u16, reason: &str) -> Result<(), Error> {
         let code = checked_close(code, reason)?;
         let over = matches!(self.state.lock().stage, Stage::Over(_));
-        if self.giving_up.swap(true, Ordering::AcqRel) || over {
+        if self.controls.give_up() || over {
             return Err(Status::Closed.into());
         }
         match self.current() {
-            // A connection that is closing by itself is on its way out, and now for good.
-            Ok(id) => match self.engine.close(id, code, reason) {
-                Err(Status::Closed) | Ok(()) => Ok(()),
-                Err(other) => {
-                    self.giving_up.store(false, Ordering::Release);
-                    Err(other.into())
-                }
-            },
+            // What was queued before goes before. Another thread leaves that to the loop's.
+            Ok(_) if !self.engine.is_mine() && !self.outgoing.is_empty() => {
+                self.outgoing.close_after(code, reason);
+                self.engine.remote().wake();
+                Ok(())
+            }
+            Ok(id) => {
+                self.pump(usize::MAX);
+                self.close_now(id, code, reason)
+            }
             Err(_) => {
                 self.engine.remote().wake();
                 Ok(())
+            }
+        }
+    }
+
+    fn close_now(&self, id: ConnId, code: u16, reason: &str) -> Result<(), Error> {
+        match self.engine.close(id, code, reason) {
+            // A connection that is closing by itself is on its way out, and now for good.
+            Err(Status::Closed) | Ok(()) => Ok(()),
+            Err(other) => {
+                self.controls.go_on();
+                Err(other.into())
             }
         }
     }
@@ -166,18 +224,24 @@ impl Driver for Client {
         self.go_on(engine);
     }
 
+    fn settled(&self, _engine: &Engine) {
+        self.outgoing_settled();
+    }
+
     fn connected(&self, engine: &Engine, id: ConnId) {
-        self.request(engine, id);
+        self.first_to_answer(engine, id);
+    }
+
+    fn raw(&self, engine: &Engine, id: ConnId, input: &[u8], at: &mut usize) {
+        self.proxy_says(engine, id, input, at);
     }
 
     fn head(&self, engine: &Engine, id: ConnId, _peer: &Addr, head: Vec<u8>) -> After {
-        self.response(engine, id, head)
+        self.head_came(engine, id, head)
     }
 
     fn bad_head(&self, _engine: &Engine, _id: ConnId, _peer: &Addr, error: HttpError) -> After {
-        let failure = Failure::new(Status::Handshake, format_args!("http: {}", error.why));
-        self.state.lock().failure = Some(failure);
-        After::Drop(Ending::Abandoned)
+        self.bad_answer(error.why)
     }
 
     fn broken(&self, engine: &Engine, id: ConnId, ending: Ending) {
@@ -201,13 +265,6 @@ impl Driver for Client {
     }
 
     fn closed(&self, engine: &Engine, _id: ConnId, info: &CloseInfo) {
-        self.current.store(0, Ordering::Release);
-        let reason = core::str::from_utf8(info.reason.as_bytes()).unwrap_or("");
-        log::info(format_args!("connection closed: {} {reason}", info.code));
-        if info.status != Status::Ok {
-            *self.error.lock() = Line::from(format_args!("websocket: {reason}"));
-        }
-        self.handler.closed(info);
-        self.ended(engine, info.status);
+        self.connection_ended(engine, info);
     }
 }

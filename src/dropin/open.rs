@@ -8,7 +8,7 @@ use super::own::{Own, Told};
 use super::DataType;
 use crate::log;
 use crate::net::random::Random;
-use crate::net::resolve::Lookup;
+use crate::net::resolve::Lookups;
 use crate::net::sys::foreign::{borrowed, given_away, peek, wait, Until};
 use crate::net::sys::poll::Event;
 use crate::net::sys::socket::{self, Addr};
@@ -81,7 +81,8 @@ fn addresses(host: &Host, port: u16, until: u64) -> Result<Vec<Addr>, &'static s
     };
     let event = Arc::new(Event::new().map_err(|_| "no descriptor left")?);
     let wake = event.clone();
-    let lookup = Lookup::start(name, port, Box::new(move || wake.signal()))
+    let lookup = Lookups::default()
+        .start(name, port, Box::new(move || wake.signal()))
         .map_err(|_| "no thread for the lookup")?;
     loop {
         if let Some(answer) = lookup.take() {

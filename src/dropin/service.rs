@@ -200,6 +200,7 @@ fn config() -> server::Config {
             // Bounded by MAX_QUEUED before each message, whatever the size of the last.
             max_send_queue: usize::MAX / 4,
             handshake_timeout: LOGIN_TIMEOUT,
+            keepalive: None,
             receive_buffer: RECEIVE_BUFFER,
             slots: CLIENTS + SPARE_SLOTS,
         },

@@ -36,6 +36,8 @@ pub struct Upgrading {
     pub connecting: bool,
     /// Why what has come is no head.
     pub bad: Option<HttpError>,
+    /// What comes is no HTTP head, and is handed to the driver as it is.
+    pub raw: bool,
 }
 
 pub struct Conn {

@@ -20,8 +20,9 @@ use turn::{ALARM, WAKE};
 use crate::error::{Error, Status};
 use crate::net::conns::ConnId;
 use crate::net::sys::poll::{Interest, Timer};
-use crate::net::sys::socket::Addr;
+use crate::net::sys::socket::{self, Addr};
 use crate::net::sys::thread::{Claim, Mutex, ThreadCell};
+use crate::net::sys::Fd;
 use crate::proto::connection::{Limits, Role};
 use crate::proto::frame::{frame_len, Kind};
 use crate::proto::http::HttpError;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub limits: Limits,
     pub max_send_queue: usize,
     pub handshake_timeout: u32,
+    /// Seconds of silence after which the kernel probes the peer. None: never.
+    pub keepalive: Option<u32>,
     pub receive_buffer: usize,
     /// Connections in any phase.
     pub slots: usize,
@@ -55,14 +58,29 @@ impl Settings {
         frame_len(len, self.role == Role::Client)
     }
 
-    /// How long the kernel may wait for an acknowledgement before it gives a connection up: no
-    /// longer than our own pings would take to find out. 0: the kernel's default.
-    pub fn user_timeout(&self) -> c_int {
+    /// Has the kernel notice dead links: TCP_NODELAY, TCP_USER_TIMEOUT and keepalive. Inherited by
+    /// what a listener accepts.
+    pub fn prepare(&self, fd: &Fd) {
+        socket::set_nodelay(fd);
+        socket::set_user_timeout(fd, self.user_timeout());
+        if let Some(idle) = self.keepalive {
+            socket::set_keepalive(fd, idle);
+        }
+    }
+
+    /// How long the kernel may wait for an acknowledgement before it gives a connection up, in ms:
+    /// no longer than our own pings, or else keepalive, would take to find out. 0: the kernel's
+    /// default.
+    fn user_timeout(&self) -> c_int {
         let limits = &self.limits;
-        let sum = limits
-            .ping_interval
-            .map(|i| i.saturating_add(limits.pong_timeout));
-        sum.map_or(0, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX))
+        let ms = match (limits.ping_interval, self.keepalive) {
+            (Some(interval), _) if limits.pong_timeout != Limits::FOREVER => {
+                interval.saturating_add(limits.pong_timeout)
+            }
+            (_, Some(idle)) => idle.saturating_mul(2000),
+            _ => 0,
+        };
+        c_int::try_from(ms).unwrap_or(c_int::MAX)
     }
 }
 
@@ -106,6 +124,11 @@ pub trait Driver: Send + Sync {
     fn woken(&self, _engine: &Engine) {}
     /// TCP is established.
     fn connected(&self, _engine: &Engine, _id: ConnId) {}
+    /// Bytes of a connection that was set to be raw, from `at` on. Takes all of them, unless the
+    /// connection is raw no more or has ended.
+    fn raw(&self, _engine: &Engine, _id: ConnId, _input: &[u8], _at: &mut usize) {}
+    /// The turn is at its end: all that was queued has been offered to the kernel.
+    fn settled(&self, _engine: &Engine) {}
     fn head(&self, engine: &Engine, id: ConnId, peer: &Addr, head: Vec<u8>) -> After;
     fn bad_head(&self, engine: &Engine, id: ConnId, peer: &Addr, error: HttpError) -> After;
     /// A connection that was never open has ended.
@@ -358,7 +381,7 @@ impl Engine {
     }
 }
 
-fn copied(data: &[u8]) -> Result<Box<[u8]>, Status> {
+pub fn copied(data: &[u8]) -> Result<Box<[u8]>, Status> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(data.len())
         .map_err(|_| Status::NoMemory)?;

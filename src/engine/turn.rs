@@ -119,6 +119,7 @@ impl Turn<'_> {
             }
         }
         self.settle();
+        self.driver.settled(self.engine);
         self.set_alarm();
         Ok(())
     }
@@ -224,6 +225,10 @@ impl Turn<'_> {
         match self.with(|l| l.step(id, there, at)) {
             None | Some(Step::Idle) => return false,
             Some(Step::Event(event)) => self.event(id, event, input, before..len),
+            Some(Step::Raw) => {
+                let input = input.get(..len).unwrap_or_default();
+                self.driver.raw(self.engine, id, input, at);
+            }
             Some(Step::Head) => {
                 let head = self.with(|l| l.take_head(id)).flatten();
                 let Some((peer, head)) = head else {

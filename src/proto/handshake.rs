@@ -25,13 +25,14 @@ pub use asked::{check_page, write_refusal, Asked, PLAIN_TEXT};
 pub use client::{
     check_response, read_response, write_request, Agreed, Answer, HandshakeError, Offer,
 };
+pub(crate) use digest::base64;
 pub use extra::check_extra_headers;
 pub use server::{check_request, write_accept, ServerHandshake, VERSION_HEADERS};
 pub use subprotocols::MAX_SUBPROTOCOLS;
 pub use subprotocols::{check_subprotocols, choose_subprotocol, offered_subprotocols};
 pub use view::{c_string, RequestView};
 
-use digest::{base64, sha1};
+use digest::sha1;
 
 /// `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
 ///

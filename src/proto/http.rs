@@ -11,6 +11,7 @@
 //! in a bare LF, and folded header lines. Both are read differently by different
 //! programs, which is what request smuggling lives on.
 
+mod date;
 mod fields;
 mod grammar;
 mod head;
@@ -18,8 +19,9 @@ mod reply;
 mod request;
 mod response;
 
+pub(crate) use date::{date, number};
 pub use fields::{Fields, Once, Values};
-pub(crate) use grammar::{cut_before, list, trim};
+pub(crate) use grammar::{cut_before, cut_line, list, trim};
 pub use grammar::{elements, has_token, is_field_value, is_token, Elements};
 pub use head::{Fed, HeadBuffer};
 pub use reply::{reason_phrase, Reply};

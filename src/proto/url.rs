@@ -5,14 +5,18 @@
 //! header is refused here, before any I/O.
 
 mod authority;
-mod ip;
+pub(crate) mod ip;
+mod userinfo;
 
 pub use authority::{copy, Host};
+#[cfg(feature = "reach")]
+pub(super) use userinfo::UserInfo;
+pub(super) use userinfo::{basic, split_userinfo};
 
 use super::http::cut_before;
 use crate::text::{decimal, DIGITS};
 use alloc::string::String;
-use authority::Authority;
+pub(super) use authority::Authority;
 
 /// A WebSocket URI (RFC 6455 section 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,20 +28,32 @@ pub struct ClientUrl {
     pub port: u16,
     /// "/path?query"; "/" when both are empty.
     pub resource: String,
+    /// The socket's path in `ws+unix:/path:/resource`; then the host is "localhost".
+    pub unix: Option<String>,
+    /// The value of an Authorization header, made of "user:password@".
+    pub authorization: Option<String>,
     host_header: String,
+    /// Bytes of the host in it, without the port.
+    host_len: usize,
 }
 
 impl ClientUrl {
-    /// `"ws:" "//" host [ ":" port ] path [ "?" query ]`, or `wss:`.
+    /// `"ws:" "//" [ user ":" password "@" ] host [ ":" port ] path [ "?" query ]`, or `wss:`; or
+    /// `"ws+unix:" path [ ":" resource ]`.
     pub fn parse(url: &str) -> Result<ClientUrl, &'static str> {
         check_characters(url)?;
-        let (secure, rest) = scheme(url).ok_or("the URL does not begin with ws:// or wss://")?;
+        if let Some(rest) = strip_prefix(url, "ws+unix:") {
+            return ClientUrl::local(rest);
+        }
+        let (secure, rest) =
+            scheme(url).ok_or("the URL does not begin with ws://, wss:// or ws+unix:")?;
         // RFC 6455 3: "Fragment identifiers are meaningless in the context of WebSocket
         // URIs and MUST NOT be used on these URIs."
         if rest.as_bytes().contains(&b'#') {
             return Err("the URL holds a fragment; a # in a path or query is written %23");
         }
         let (authority, resource) = split_authority(rest);
+        let (user, authority) = split_userinfo(authority)?;
         let authority = Authority::parse(authority)?;
         if authority.port == Some(0) {
             return Err("the port is not a number from 1 to 65535");
@@ -47,6 +63,9 @@ impl ClientUrl {
         Ok(ClientUrl {
             secure,
             port,
+            unix: None,
+            authorization: user.map(|user| basic(&user)).transpose()?,
+            host_len: authority.text.len(),
             // RFC 6455 3: the resource name has "/" if the path component is empty.
             resource: if resource.starts_with('/') {
                 copy(&[resource])?
@@ -63,6 +82,58 @@ impl ClientUrl {
             },
             host: authority.host,
         })
+    }
+
+    /// What follows `ws+unix:`. Some write "//" before the path.
+    fn local(rest: &str) -> Result<ClientUrl, &'static str> {
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        let (path, resource) = cut_before(rest, b":");
+        let resource = resource.get(1..).unwrap_or("/");
+        check_socket_path(path)?;
+        if resource.as_bytes().contains(&b'#') {
+            return Err("the URL holds a fragment; a # in a path or query is written %23");
+        }
+        if !resource.starts_with('/') {
+            return Err("what follows the path of the socket and a colon does not begin with /");
+        }
+        const LOCAL: &str = "localhost";
+        Ok(ClientUrl {
+            secure: false,
+            host: Host::Name(copy(&[LOCAL])?),
+            port: 80,
+            resource: copy(&[resource])?,
+            unix: Some(copy(&[path])?),
+            authorization: None,
+            host_header: copy(&[LOCAL])?,
+            host_len: LOCAL.len(),
+        })
+    }
+
+    /// The same place but for the resource, without credentials.
+    #[cfg(feature = "reach")]
+    pub(super) fn with_resource(&self, resource: String) -> Result<ClientUrl, &'static str> {
+        Ok(ClientUrl {
+            secure: self.secure,
+            host: match &self.host {
+                Host::Name(name) => Host::Name(copy(&[name])?),
+                Host::V4(ip) => Host::V4(*ip),
+                Host::V6(ip) => Host::V6(*ip),
+            },
+            port: self.port,
+            resource,
+            unix: match &self.unix {
+                Some(path) => Some(copy(&[path])?),
+                None => None,
+            },
+            authorization: None,
+            host_header: copy(&[&self.host_header])?,
+            host_len: self.host_len,
+        })
+    }
+
+    /// The host as it was written, an IPv6 address in its brackets.
+    pub fn host_text(&self) -> &str {
+        self.host_header.get(..self.host_len).unwrap_or_default()
     }
 
     /// The value of the Host header: RFC 6455 4.1, 4: "/host/ optionally followed by
@@ -108,10 +179,15 @@ impl<'a> ListenUrl<'a> {
 }
 
 fn unix(path: &str) -> Result<ListenUrl<'_>, &'static str> {
+    check_socket_path(path)?;
+    Ok(ListenUrl::Unix(path))
+}
+
+fn check_socket_path(path: &str) -> Result<(), &'static str> {
     // sizeof(sockaddr_un.sun_path) on Linux, less the NUL
     const MAX: usize = 107;
     if path.is_empty() {
-        return Err("unix: has no path");
+        return Err("unix: is followed by no path");
     }
     if path.len() > MAX {
         return Err("the path of a unix socket is longer than 107 bytes");
@@ -119,7 +195,7 @@ fn unix(path: &str) -> Result<ListenUrl<'_>, &'static str> {
     if path.bytes().any(|b| b.is_ascii_control()) {
         return Err("the path of a unix socket holds a control character");
     }
-    Ok(ListenUrl::Unix(path))
+    Ok(())
 }
 
 fn fd(number: &str) -> Result<ListenUrl<'_>, &'static str> {
@@ -153,12 +229,12 @@ fn scheme(url: &str) -> Option<(bool, &str)> {
 }
 
 /// RFC 3986 3.1: schemes are case-insensitive.
-fn strip_prefix<'a>(url: &'a str, prefix: &str) -> Option<&'a str> {
+pub(super) fn strip_prefix<'a>(url: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = url.split_at_checked(prefix.len())?;
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-fn split_authority(rest: &str) -> (&str, &str) {
+pub(super) fn split_authority(rest: &str) -> (&str, &str) {
     cut_before(rest, b"/?#")
 }
 

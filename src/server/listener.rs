@@ -67,9 +67,8 @@ impl Server {
         if addr.family() == libc::AF_INET6 {
             socket::set_v6_only(&fd).map_err(fail("IPV6_V6ONLY"))?;
         }
-        // Both are inherited by what is accepted: no system call for each connection.
-        socket::set_nodelay(&fd);
-        socket::set_user_timeout(&fd, self.config.settings.user_timeout());
+        // Inherited by what is accepted: no system call for each connection.
+        self.config.settings.prepare(&fd);
         socket::bind(&fd, addr).map_err(fail("bind"))?;
         socket::listen(&fd, libc::SOMAXCONN).map_err(fail("listen"))?;
         Ok(Listener { fd, file: None })
@@ -109,8 +108,7 @@ impl Server {
         }
         let fd = Fd::owning(number);
         socket::adopt(&fd).map_err(|errno| Error::io(errno, words!("fcntl fd:{}", number)))?;
-        socket::set_nodelay(&fd);
-        socket::set_user_timeout(&fd, self.config.settings.user_timeout());
+        self.config.settings.prepare(&fd);
         Ok(Listener { fd, file: None })
     }
 

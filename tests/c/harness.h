@@ -5,7 +5,7 @@
 
 #include "raw.h"
 
-enum what { OPENED = 1, MESSAGE, WRITABLE, PONG, CLOSED };
+enum what { OPENED = 1, MESSAGE, WRITABLE, PONG, CLOSED, RECONNECT, SENT };
 
 struct event {
     enum what what;
@@ -18,6 +18,11 @@ struct event {
     int code;
     int by_peer;
     char reason[128];
+    uint64_t number; // of the attempt, of the message
+    uint32_t delay_ms;
+    int http_status;
+    int permanent;
+    long long at; // now_ms()
     pthread_t thread;
 };
 
@@ -39,7 +44,8 @@ struct recorder {
 
 static inline const char *what_name(int what)
 {
-    static const char *const names[] = {"nothing", "on_open", "on_message", "on_writable", "on_pong", "on_close"};
+    static const char *const names[] = {"nothing", "on_open", "on_message", "on_writable", "on_pong", "on_close",
+                                        "on_reconnect", "on_sent"};
 
     return names[what];
 }
@@ -76,6 +82,7 @@ static inline void record(struct recorder *recorder, const struct event *event)
 
     *copy = *event;
     copy->thread = pthread_self();
+    copy->at = now_ms();
     copy->data = check_alloc(event->len + 1);
     if (event->len > 0)
         memcpy(copy->data, event->data, event->len);
@@ -345,6 +352,26 @@ static inline void client_closed(ws_client *client, const ws_close_info *info, v
     record(user, &event);
 }
 
+static inline void client_reconnect(ws_client *client, const ws_reconnect_info *info, void *user)
+{
+    struct event event = {.what = RECONNECT, .status = info->status, .code = info->code, .number = info->attempt,
+                          .delay_ms = info->delay_ms, .http_status = info->http_status, .permanent = info->permanent};
+
+    (void)client;
+    CHECK(info->reason != NULL);
+    snprintf(event.reason, sizeof event.reason, "%s", info->reason);
+    record(user, &event);
+}
+
+static inline void client_sent(ws_client *client, uint64_t number, ws_status status, void *user)
+{
+    const struct event event = {.what = SENT, .number = number, .status = status};
+
+    (void)client;
+    record(user, &event);
+}
+
+// Without on_reconnect and on_sent, which few tests want.
 static inline ws_client_config client_config(struct recorder *recorder, const char *url)
 {
     ws_client_config config;

@@ -9,7 +9,7 @@ import pytest
 from websockets.sync.client import connect
 
 SERVERS = ["echo_server", "chat", "dashboard", "own_epoll", "reactor_echo", "stream_upload"]
-CLIENTS = ["ws_cat", "autobahn_client"]
+CLIENTS = ["ws_cat", "autobahn_client", "cloud_client"]
 OTHERS = ["hello_server", "pipe_pair"]
 
 
@@ -58,6 +58,11 @@ WRONG += [
     ("echo_server", ["--path", "no-slash", "--port", "0"]),
     ("stream_upload", ["--dir", "/no/such/directory", "--port", "0"]),
     ("ws_cat", ["ws://127.0.0.1:1", "--timeout", "0"]),
+    ("ws_cat", ["ws://127.0.0.1:1", "--redirects", "many"]),
+    ("ws_cat", ["ws://127.0.0.1:1", "--proxy", "ftp://127.0.0.1"]),
+    ("cloud_client", ["ws://127.0.0.1:1", "--policy", "all"]),
+    ("cloud_client", ["ws://127.0.0.1:1", "--queue", "0"]),
+    ("cloud_client", ["ws://127.0.0.1:1", "--token", "a b"]),
     ("ws_cat", ["ws://127.0.0.1:1", "--header", "X: a\r\nInjected: b"]),
     ("ws_cat", ["ws://127.0.0.1:1", "--header", "no colon"]),
     ("ws_cat", ["ws://127.0.0.1:1", "--subprotocol", "with space"]),

@@ -8,7 +8,7 @@ use crate::net::stream::{Received, Stream};
 use crate::net::sys::memory::try_box;
 use crate::net::sys::poll::Interest;
 use crate::net::sys::socket::{self, Addr};
-use crate::net::sys::Errno;
+use crate::net::sys::{Errno, Fd};
 use crate::proto::close::Violation;
 use crate::proto::connection::{Connection, Event, Io};
 use crate::proto::frame::Kind;
@@ -25,12 +25,8 @@ impl Local {
         self.insert(stream, peer, until, false)
     }
 
-    /// Begins to connect; gives up at `until`.
-    pub fn connect(&mut self, addr: &Addr, until: u64) -> Result<ConnId, Errno> {
-        let fd = socket::stream(addr)?;
-        socket::set_nodelay(&fd);
-        socket::set_user_timeout(&fd, self.settings.user_timeout());
-        socket::connect(&fd, addr)?;
+    /// Takes in a socket that has begun to connect; gives up at `until`.
+    pub fn connecting(&mut self, fd: Fd, addr: &Addr, until: u64) -> Result<ConnId, Errno> {
         self.insert(Stream::Plain(fd), *addr, until, true)
             .map_err(|_| Errno(libc::ENOMEM))
     }
@@ -50,6 +46,7 @@ impl Local {
             until,
             connecting,
             bad: None,
+            raw: false,
         };
         let upgrading = try_box(upgrading).map_err(|_| Status::NoMemory)?;
         let fd = stream.fd();
@@ -97,6 +94,13 @@ impl Local {
             u.until = until;
         }
         self.rearm(id);
+    }
+
+    /// Whether what comes is for the driver as it is, instead of an HTTP head.
+    pub fn set_raw(&mut self, id: ConnId, raw: bool) {
+        if let Some(Phase::Upgrading(Some(u))) = self.conns.get_mut(id).map(|c| &mut c.phase) {
+            u.raw = raw;
+        }
     }
 
     /// The handshake is done: from here on it is a WebSocket.
@@ -322,6 +326,9 @@ impl Local {
         let Phase::Upgrading(Some(upgrading)) = &mut conn.phase else {
             return Step::Idle;
         };
+        if upgrading.raw {
+            return Step::Raw;
+        }
         match upgrading.head.feed(rest) {
             Ok(Fed::NeedMore) => return Step::Idle,
             Ok(Fed::Complete(used)) => *at += used,
@@ -388,6 +395,7 @@ impl Local {
             until,
             connecting: false,
             bad: None,
+            raw: false,
         };
         let Some(conn) = self.conns.get_mut(id) else {
             return;

@@ -12,6 +12,7 @@ use super::topics::Topics;
 use super::Settings;
 use crate::net::conns::{ConnId, Conns};
 use crate::net::random::Random;
+use crate::net::stream::Stream;
 use crate::net::sys::memory::{try_box, try_zeroed};
 use crate::net::sys::poll::Interest;
 use crate::net::timers::Timers;
@@ -77,6 +78,8 @@ pub enum Incoming {
 pub enum Step {
     /// Used up, held back, or of no more interest.
     Idle,
+    /// For the driver, from where the looking has come to.
+    Raw,
     /// A head is whole, or cannot become one; `take_head` has it.
     Head,
     Event(Event),
@@ -256,6 +259,19 @@ impl Local {
             .get(id)
             .filter(|c| c.flags.has(Flags::OPENED))
             .map(Conn::queued)
+    }
+
+    /// Bytes in the outbox.
+    pub fn queued(&self, id: ConnId) -> Option<usize> {
+        self.conns.get(id).map(Conn::queued)
+    }
+
+    /// All that the outbox has given away is in the kernel; nothing is left in between.
+    pub fn is_taken(&self, id: ConnId) -> bool {
+        match self.conns.get(id).map(|c| &c.stream) {
+            Some(Stream::Plain(_)) => true,
+            None => false,
+        }
     }
 
     /// The connection's descriptor.

@@ -10,6 +10,7 @@ pub mod socket;
 pub mod thread;
 
 use crate::text::{Pen, Say};
+use alloc::ffi::CString;
 use core::ffi::{c_int, CStr};
 
 /// What errno said.
@@ -120,6 +121,17 @@ pub fn random_bytes(into: &mut [u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// The value of a variable of the environment, copied. The program must not change the environment
+/// in another thread meanwhile.
+pub fn environment(name: &CStr) -> Option<CString> {
+    // SAFETY: name is a C string; what getenv gives is one too, and is copied before anything else
+    // happens.
+    unsafe {
+        let value = libc::getenv(name.as_ptr());
+        (!value.is_null()).then(|| CString::from(CStr::from_ptr(value)))
+    }
 }
 
 /// There is a socket at that path, not followed if it is a link.

@@ -302,6 +302,45 @@ pub fn set_user_timeout(fd: &Fd, ms: c_int) {
     let _ = set_option(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, ms);
 }
 
+/// Probes a silent peer after `idle` seconds, four times within as many again; then the connection
+/// fails. Inherited.
+pub fn set_keepalive(fd: &Fd, idle: u32) {
+    // The kernel takes 1 to 32767.
+    let idle = idle.clamp(1, 32_767) as c_int;
+    let _ = set_option(fd, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle);
+    let _ = set_option(
+        fd,
+        libc::IPPROTO_TCP,
+        libc::TCP_KEEPINTVL,
+        (idle / 4).max(1),
+    );
+    let _ = set_option(fd, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 4);
+    let _ = set_option(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1);
+}
+
+/// Sends and receives through one network interface only, whatever the routes say.
+pub fn bind_to_interface(fd: &Fd, name: &CStr) -> Result<(), Errno> {
+    let len = name.to_bytes().len() as libc::socklen_t;
+    // SAFETY: the name is readable for its length.
+    let answer = unsafe {
+        libc::setsockopt(
+            fd.raw(),
+            libc::SOL_SOCKET,
+            libc::SO_BINDTODEVICE,
+            name.as_ptr().cast(),
+            len,
+        )
+    };
+    check(answer).map(|_| ())
+}
+
+/// Connects from that address, with a port that is chosen when the socket connects: so there can be
+/// as many connections as there are ports to each server, not in all.
+pub fn bind_source(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
+    let _ = set_option(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
+    bind(fd, addr)
+}
+
 pub fn set_reuse_addr(fd: &Fd) -> Result<(), Errno> {
     set_option(fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)
 }
@@ -372,7 +411,10 @@ fn get_option(fd: &Fd, level: c_int, name: c_int, value: &mut c_int) -> Result<(
 #[derive(Clone, Copy)]
 pub struct LookupError(pub &'static CStr);
 
-/// All stream addresses of `host`, in the order of RFC 6724. Blocks: call it off the loop.
+/// More addresses of one name are not looked at.
+const MAX_ADDRESSES: usize = 32;
+
+/// The stream addresses of `host`, in the order of RFC 6724. Blocks: call it off the loop.
 pub fn lookup(host: &CString, port: u16) -> Result<Vec<Addr>, LookupError> {
     // SAFETY: hints is zeroed and filled; the list is walked until its end and freed once; each
     // entry's address is readable for its length, which is checked against the storage.
@@ -395,7 +437,8 @@ pub fn lookup(host: &CString, port: u16) -> Result<Vec<Addr>, LookupError> {
         while let Some(entry) = at.as_ref() {
             let mut addr = Addr::empty();
             let fits = entry.ai_addrlen as usize <= size_of::<libc::sockaddr_storage>();
-            if fits && !entry.ai_addr.is_null() && found.try_reserve(1).is_ok() {
+            let room = found.len() < MAX_ADDRESSES && found.try_reserve(1).is_ok();
+            if fits && !entry.ai_addr.is_null() && room {
                 core::ptr::copy_nonoverlapping(
                     entry.ai_addr.cast::<u8>(),
                     (&mut addr.storage as *mut libc::sockaddr_storage).cast::<u8>(),

@@ -60,6 +60,10 @@ pub fn write_request(out: &mut Vec<u8>, offer: &Offer<'_>) -> Result<(), OutOfMe
         Some(list) if !list.is_empty() => ["Sec-WebSocket-Protocol: ", list, "\r\n"],
         _ => [""; 3],
     };
+    let [auth, credentials, auth_end] = match &offer.url.authorization {
+        Some(value) => ["Authorization: ", value, "\r\n"],
+        None => [""; 3],
+    };
     let headers = offer.headers.unwrap_or_default();
     let headers_end = if headers.is_empty() || headers.ends_with("\r\n") {
         ""
@@ -82,6 +86,9 @@ pub fn write_request(out: &mut Vec<u8>, offer: &Offer<'_>) -> Result<(), OutOfMe
             name.as_bytes(),
             value.as_bytes(),
             end.as_bytes(),
+            auth.as_bytes(),
+            credentials.as_bytes(),
+            auth_end.as_bytes(),
             headers.as_bytes(),
             headers_end.as_bytes(),
             b"\r\n",

@@ -13,8 +13,8 @@ pub(super) fn sha1(parts: &[&[u8]]) -> [u8; 20] {
 }
 
 /// Fills `out`, which has four digits for every three bytes or part of them.
-pub(super) fn base64(bytes: &[u8], out: &mut [u8]) {
-    // It fits: both lengths are constants of the protocol.
+pub(crate) fn base64(bytes: &[u8], out: &mut [u8]) {
+    // It fits, as the caller has seen to it.
     let _ = STANDARD.encode_slice(bytes, out);
 }
 

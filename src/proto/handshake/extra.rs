@@ -1,6 +1,6 @@
 //! Header lines that the application adds.
 
-use crate::proto::http::{cut_before, is_field_value, is_token};
+use crate::proto::http::{cut_before, cut_line, is_field_value, is_token};
 
 /// Checks lines of the form "Name: value\r\n" (the last CRLF may be missing).
 ///
@@ -9,12 +9,9 @@ use crate::proto::http::{cut_before, is_field_value, is_token};
 pub fn check_extra_headers(headers: &str) -> Result<(), &'static str> {
     let mut rest = headers;
     while !rest.is_empty() {
-        let end = rest.as_bytes().windows(2).position(|two| two == b"\r\n");
-        let (line, more) = rest
-            .split_at_checked(end.unwrap_or(rest.len()))
-            .unwrap_or((rest, ""));
+        let (line, more) = cut_line(rest);
         check_line(line)?;
-        rest = more.get(2..).unwrap_or_default();
+        rest = more;
     }
     Ok(())
 }

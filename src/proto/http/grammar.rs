@@ -76,6 +76,15 @@ pub(crate) fn cut_before<'a>(text: &'a str, marks: &[u8]) -> (&'a str, &'a str) 
         .unwrap_or((text, ""))
 }
 
+/// The first of some header lines, and those behind it. The last CRLF may be missing.
+pub(crate) fn cut_line(lines: &str) -> (&str, &str) {
+    let end = lines.as_bytes().windows(2).position(|two| two == b"\r\n");
+    let (line, more) = lines
+        .split_at_checked(end.unwrap_or(lines.len()))
+        .unwrap_or((lines, ""));
+    (line, more.get(2..).unwrap_or_default())
+}
+
 pub(super) const fn is_tchar(b: u8) -> bool {
     matches!(b,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.'

@@ -13,7 +13,7 @@ pub enum Host {
 }
 
 #[derive(Debug)]
-pub(super) struct Authority<'a> {
+pub(in crate::proto) struct Authority<'a> {
     pub host: Host,
     /// The host as it was written, an IPv6 address in its brackets.
     pub text: &'a str,
@@ -21,10 +21,10 @@ pub(super) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    pub(super) fn parse(authority: &'a str) -> Result<Self, &'static str> {
-        // Credentials in URLs end up in logs, and would be sent in the clear with ws.
+    pub(in crate::proto) fn parse(authority: &'a str) -> Result<Self, &'static str> {
+        // Clients split it off before.
         if authority.as_bytes().contains(&b'@') {
-            return Err("the URL holds a user name; use an Authorization header instead");
+            return Err("the URL holds a user name");
         }
         let (text, port) = split_port(authority)?;
         Ok(Self {

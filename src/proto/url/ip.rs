@@ -1,7 +1,7 @@
 //! Addresses as numbers. `core::net` reads the same, with six times the code.
 
 /// RFC 3986 3.2.2, IPv4address: four numbers from 0 to 255, without leading zeros.
-pub(super) fn v4(text: &[u8]) -> Option<[u8; 4]> {
+pub fn v4(text: &[u8]) -> Option<[u8; 4]> {
     let mut address = [0; 4];
     let mut parts = text.split(|&b| b == b'.');
     for octet in &mut address {
@@ -23,7 +23,7 @@ fn number(digits: &[u8]) -> Option<u8> {
 
 /// RFC 4291 2.2: eight groups of up to four hexadecimal digits. `::` stands, once, for one or more groups of zeros; the last
 /// two groups may be an IPv4 address.
-pub(super) fn v6(text: &[u8]) -> Option<[u8; 16]> {
+pub fn v6(text: &[u8]) -> Option<[u8; 16]> {
     let mut address = [0; 16];
     let Some(gap) = text.windows(2).position(|two| two == b"::") else {
         return (groups(text, true, &mut address)? == 16).then_some(address);

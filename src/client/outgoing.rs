@@ -1,0 +1,197 @@
+//! The queue of messages that outlive a connection, joined to the connection that is open. Any
+//! thread puts messages in; the loop's thread hands them to the connection, a window at a time, and
+//! tells what became of them.
+
+use super::queue::{Bounds, Queue};
+use super::Client;
+use crate::engine::copied;
+use crate::error::{Error, Status};
+use crate::net::sys::thread::Mutex;
+use crate::proto::frame::Kind;
+use crate::proto::utf8;
+use crate::text::Line;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// So many bytes of the queue are with the connection at a time: enough to keep it busy, and few
+/// enough that those which wait can still be dropped.
+pub const WINDOW: usize = 64 * 1024;
+
+/// Windows that one turn fills.
+const ROUNDS: usize = 16;
+
+pub struct Outgoing {
+    queue: Mutex<Queue>,
+    /// There may be something to do: saves the lock in turns that have nothing to do with it.
+    busy: AtomicBool,
+    /// A close by another thread, which comes after what is queued: code and reason.
+    closing: Mutex<Option<(u16, Line<128>)>>,
+    /// No message is taken any more.
+    over: AtomicBool,
+}
+
+impl Outgoing {
+    pub fn new(bounds: Bounds) -> Outgoing {
+        Outgoing {
+            queue: Mutex::new(Queue::new(bounds)),
+            busy: AtomicBool::new(false),
+            closing: Mutex::new(None),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.lock().is_empty()
+    }
+
+    pub fn close_after(&self, code: u16, reason: &str) {
+        *self.closing.lock() = Some((code, Line::from(reason)));
+    }
+}
+
+impl Client {
+    /// Takes a message in, whether there is a connection or not; its number.
+    pub fn enqueue(&self, kind: Kind, data: &[u8]) -> Result<u64, Error> {
+        if kind == Kind::Text && !utf8::is_valid(data) {
+            return Err(Status::Utf8.into());
+        }
+        let settings = &self.config.settings;
+        if settings.frame_len(data.len()) > settings.max_send_queue {
+            return Err(Status::TooBig.into());
+        }
+        let copy = copied(data)?;
+        let number = {
+            let mut queue = self.outgoing.queue.lock();
+            // Looked at under the lock, so that nothing comes in after the last was told.
+            if self.controls.is_giving_up() || self.outgoing.over.load(Ordering::Relaxed) {
+                return Err(Status::Closed.into());
+            }
+            queue.push(kind, copy)?
+        };
+        let news = !self.outgoing.busy.swap(true, Ordering::AcqRel);
+        if self.engine.is_mine() {
+            self.pump(WINDOW);
+        } else if news || self.outgoing.queue.lock().len() == 1 {
+            self.engine.remote().wake();
+        }
+        Ok(number)
+    }
+
+    /// Messages that nobody was told of yet.
+    pub fn queued(&self) -> usize {
+        self.outgoing.queue.lock().len()
+    }
+
+    /// Hands messages to the open connection until it has `window` bytes to send. Only the loop's
+    /// thread can. True: there were some.
+    pub(super) fn pump(&self, window: usize) -> bool {
+        let Ok(id) = self.current() else { return false };
+        let mut any = false;
+        let settings = &self.config.settings;
+        let mut queue = self.outgoing.queue.lock();
+        while let Some(item) = queue.next() {
+            let need = settings.frame_len(item.data.len());
+            let sent = self.engine.with(|l| {
+                let before = l.queued(id)?;
+                if before >= window || before + need > settings.max_send_queue {
+                    return None;
+                }
+                l.send(id, item.kind, &item.data).ok()?;
+                l.queued(id)
+            });
+            let Some(Some(queued)) = sent else { break };
+            let end = self.written() + queued as u64;
+            queue.took_off(end);
+            any = true;
+        }
+        any
+    }
+
+    pub(super) fn pump_if_asked(&self) {
+        if self.outgoing.busy.load(Ordering::Acquire) {
+            self.pump(WINDOW);
+            self.tell();
+        }
+    }
+
+    /// The end of a turn: tells what the kernel has taken, and hands on as much again.
+    pub(super) fn outgoing_settled(&self) {
+        if !self.outgoing.busy.load(Ordering::Acquire) {
+            return;
+        }
+        for _ in 0..ROUNDS {
+            self.tell();
+            {
+                let queue = self.outgoing.queue.lock();
+                // Under the lock: who comes after finds it cleared and sets it again.
+                if queue.is_idle() {
+                    self.outgoing.busy.store(false, Ordering::Release);
+                    return;
+                }
+            }
+            // None can go: the connection tells when it has room.
+            let (true, Ok(id)) = (self.pump(WINDOW), self.current()) else {
+                return;
+            };
+            self.engine.with(|l| l.flush(id));
+        }
+        // The kernel takes all: others are to have their turn too.
+        self.engine.remote().wake();
+    }
+
+    /// The connection, which is still the current one, has ended: what the kernel had not taken
+    /// waits for the next.
+    pub(super) fn outgoing_lost(&self) {
+        self.tell();
+        self.outgoing.queue.lock().lost();
+    }
+
+    /// No further connection comes.
+    pub(super) fn drop_outgoing(&self) {
+        self.tell();
+        {
+            let mut queue = self.outgoing.queue.lock();
+            self.outgoing.over.store(true, Ordering::Relaxed);
+            queue.clear();
+        }
+        self.tell_dropped(Status::Closed);
+    }
+
+    /// A close that had to wait for what was queued before.
+    pub(super) fn close_if_asked(&self) {
+        let asked = self.outgoing.closing.lock().take();
+        if let (Some((code, reason)), Ok(id)) = (asked, self.current()) {
+            self.pump(usize::MAX);
+            let reason = core::str::from_utf8(reason.as_bytes()).unwrap_or("");
+            let _ = self.close_now(id, code, reason);
+        }
+    }
+
+    fn tell(&self) {
+        let id = self.current().ok();
+        let taken = id.and_then(|id| self.engine.with(|l| l.is_taken(id)));
+        while taken == Some(true) {
+            let sent = self.outgoing.queue.lock().sent(self.written());
+            let Some(number) = sent else { break };
+            self.handler.sent(number, Status::Ok);
+        }
+        self.tell_dropped(Status::Again);
+    }
+
+    fn tell_dropped(&self, status: Status) {
+        // The application may put in again what was dropped, and that be dropped again: it is told
+        // of that in the next turn.
+        let mut left = self.outgoing.queue.lock().dropped_count();
+        while left > 0 {
+            let dropped = self.outgoing.queue.lock().dropped();
+            let Some(number) = dropped else { break };
+            self.handler.sent(number, status);
+            left -= 1;
+        }
+    }
+
+    /// Bytes that the kernel has taken since the client was made. Of earlier connections nothing is
+    /// written any more while one is open.
+    fn written(&self) -> u64 {
+        self.engine.counters().bytes_sent.get()
+    }
+}

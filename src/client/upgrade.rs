@@ -1,0 +1,387 @@
+//! What is said once TCP is established: connected -> [proxy] -> [tls] -> HTTP upgrade. A redirect
+//! goes back to the beginning, within the time of the same attempt.
+
+use super::attempt::{Failure, Stage, State};
+use super::backoff::Pace;
+use super::Client;
+use crate::engine::conn::Ending;
+use crate::engine::{After, Engine};
+use crate::error::Status;
+use crate::log;
+use crate::net::conns::ConnId;
+use crate::net::sys::monotonic_ms;
+use crate::proto::handshake::{self, Answer, Offer};
+use crate::proto::http::{append, cut_before, cut_line, date, number, Response};
+use crate::proto::proxy::{Asked, Kind, Proxy, ProxyError, Socks};
+use crate::proto::redirect::{follow, is_redirect, same_origin};
+use crate::proto::url::ClientUrl;
+use crate::proto::OutOfMemory;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+/// Who is being talked to.
+#[derive(Default)]
+pub enum Step {
+    /// An HTTP proxy was asked for a tunnel.
+    Connect(Asked),
+    /// A SOCKS5 proxy is.
+    Socks(Socks),
+    /// The server was asked for the upgrade.
+    #[default]
+    Http,
+}
+
+impl Step {
+    /// The first word of a failure.
+    pub fn place(&self) -> &'static str {
+        match self {
+            Step::Connect(_) | Step::Socks(_) => "proxy",
+            Step::Http => "http",
+        }
+    }
+}
+
+impl Client {
+    /// TCP is there.
+    pub(super) fn established(&self, engine: &Engine, id: ConnId) {
+        let asked = {
+            let mut state = self.state.lock();
+            let proxy = self.proxy_for(self.target(&state));
+            proxy.map(|proxy| self.ask_proxy(&mut state, proxy))
+        };
+        match asked {
+            None => self.secure(engine, id),
+            Some(Ok((out, raw))) => self.say(engine, id, &out, raw),
+            Some(Err(OutOfMemory)) => drop(engine.with(|l| l.end(id, Ending::NoMemory))),
+        }
+    }
+
+    /// The first words to a proxy, and whether its answer is no HTTP.
+    fn ask_proxy(&self, state: &mut State, proxy: &Proxy) -> Result<(Vec<u8>, bool), OutOfMemory> {
+        let mut out = Vec::new();
+        let next = match proxy.kind {
+            Kind::Http => Step::Connect(proxy.write_connect(&mut out, self.target(state))?),
+            Kind::Socks5 => Step::Socks(Socks::begin(proxy, &mut out)?),
+        };
+        let raw = matches!(next, Step::Socks(_));
+        if let Stage::Through { step, .. } = &mut state.stage {
+            *step = next;
+        }
+        Ok((out, raw))
+    }
+
+    /// Bytes of a SOCKS5 proxy.
+    pub(super) fn proxy_says(&self, engine: &Engine, id: ConnId, input: &[u8], at: &mut usize) {
+        let mut out = Vec::new();
+        let done = {
+            let mut state = self.state.lock();
+            let State { stage, target, .. } = &mut *state;
+            let url = target.as_deref().unwrap_or(&self.config.url);
+            match (stage, self.proxy_for(url)) {
+                (Stage::Through { step, .. }, Some(proxy)) => match step {
+                    Step::Socks(socks) => {
+                        let done = socks.feed(proxy, url, input, at, &mut out);
+                        if done == Ok(true) {
+                            *step = Step::Http;
+                        }
+                        done
+                    }
+                    _ => Ok(false),
+                },
+                _ => Ok(false),
+            }
+        };
+        match done {
+            Ok(false) => {
+                *at = input.len();
+                self.say(engine, id, &out, true);
+            }
+            Ok(true) => self.secure(engine, id),
+            Err(error) => {
+                *at = input.len();
+                self.state.lock().failure = Some(refused_by_proxy(error, 0));
+                engine.with(|l| l.end(id, Ending::Abandoned));
+            }
+        }
+    }
+
+    /// The way to the server is open, directly or by a tunnel. With wss, TLS wraps the stream here.
+    fn secure(&self, engine: &Engine, id: ConnId) {
+        {
+            let mut state = self.state.lock();
+            // Where a redirect leads to; the config has no such URL.
+            if self.target(&state).secure {
+                let text = words!("tls: this build has no TLS");
+                state.failure = Some(Failure::new(Status::Unsupported, text).permanent(true));
+                engine.with(|l| l.end(id, Ending::Abandoned));
+                return;
+            }
+        }
+        self.request(engine, id);
+    }
+
+    /// Asks for the upgrade.
+    fn request(&self, engine: &Engine, id: ConnId) {
+        let Some(Ok(key)) = engine.with(|l| l.random.take::<16>()) else {
+            let text = words!("websocket: the kernel gives no random bytes");
+            self.state.lock().failure = Some(Failure::new(Status::Io, text));
+            engine.with(|l| l.end(id, Ending::Abandoned));
+            return;
+        };
+        let mut out = Vec::new();
+        let written = {
+            let mut state = self.state.lock();
+            state.key = key;
+            if let Stage::Through { step, .. } = &mut state.stage {
+                *step = Step::Http;
+            }
+            self.write_request(&mut out, &state)
+        };
+        match written {
+            Ok(()) => self.say(engine, id, &out, false),
+            Err(OutOfMemory) => drop(engine.with(|l| l.end(id, Ending::NoMemory))),
+        }
+    }
+
+    fn write_request(&self, out: &mut Vec<u8>, state: &State) -> Result<(), OutOfMemory> {
+        let url = self.target(state);
+        let mut headers = Vec::new();
+        self.write_headers(&mut headers, state, url)?;
+        let offer = Offer {
+            url,
+            subprotocols: self.config.subprotocols.as_deref(),
+            headers: core::str::from_utf8(&headers).ok(),
+            key: state.key,
+        };
+        handshake::write_request(out, &offer)
+    }
+
+    /// The application's headers, token and cookies. What is secret goes to nobody else: after a
+    /// redirect to another origin it stays behind.
+    fn write_headers(
+        &self,
+        out: &mut Vec<u8>,
+        state: &State,
+        url: &ClientUrl,
+    ) -> Result<(), OutOfMemory> {
+        let trusted = same_origin(url, &self.config.url);
+        let mut lines = self.config.headers.as_deref().unwrap_or_default();
+        while !lines.is_empty() {
+            let (line, more) = cut_line(lines);
+            if trusted || !is_secret(line) {
+                append(out, &[line.as_bytes(), b"\r\n"])?;
+            }
+            lines = more;
+        }
+        if let Some(token) = self.config.bearer.as_ref().filter(|_| trusted) {
+            append(out, &[b"Authorization: Bearer ", token.as_bytes(), b"\r\n"])?;
+        }
+        let mut cookies = Vec::new();
+        if let Some(own) = self.config.cookies.as_ref().filter(|_| trusted) {
+            append(&mut cookies, &[own.as_bytes()])?;
+        }
+        state.jar.write(&mut cookies, url, monotonic_ms())?;
+        if !cookies.is_empty() {
+            append(out, &[b"Cookie: ", &cookies, b"\r\n"])?;
+        }
+        Ok(())
+    }
+
+    /// Sends bytes of a handshake; the answer has to come within the attempt's time.
+    fn say(&self, engine: &Engine, id: ConnId, out: &[u8], raw: bool) {
+        let deadline = self.state.lock().deadline;
+        engine.with(|l| {
+            l.set_raw(id, raw);
+            l.extend(id, deadline);
+            if !out.is_empty() && l.write(id, out).is_err() {
+                l.end(id, Ending::NoMemory);
+            }
+        });
+    }
+
+    /// An answer of an HTTP proxy or of the server has come.
+    pub(super) fn head_came(&self, engine: &Engine, id: ConnId, head: Vec<u8>) -> After {
+        let state = self.state.lock();
+        let until = state.deadline;
+        let Stage::Through {
+            step: Step::Connect(asked),
+            ..
+        } = &state.stage
+        else {
+            drop(state);
+            return self.response(engine, id, head, until);
+        };
+        let answer = match Response::parse(head) {
+            Ok(response) if response.is_interim() => return After::Interim { until },
+            Ok(response) => asked.answered(response.status()).map_err(|error| {
+                let mut failure = refused_by_proxy(error, response.status());
+                failure.after = retry_after(&response);
+                failure
+            }),
+            Err(error) => Err(Failure::new(
+                Status::Handshake,
+                words!("proxy: {}", error.why),
+            )),
+        };
+        drop(state);
+        match answer {
+            Ok(()) => {
+                self.secure(engine, id);
+                After::Interim { until }
+            }
+            Err(failure) => self.refuse(failure),
+        }
+    }
+
+    /// The server's answer has come.
+    fn response(&self, engine: &Engine, id: ConnId, head: Vec<u8>, until: u64) -> After {
+        let mut hints = Hints::default();
+        let mut copy = Vec::new();
+        if append(&mut copy, &[&head]).is_ok() {
+            if let Ok(response) = Response::parse(copy) {
+                hints = self.read_hints(&response);
+            }
+        }
+        let key = self.state.lock().key;
+        let offered = self.config.subprotocols.as_deref();
+        let subprotocol = match handshake::read_response(head, &key, offered) {
+            Ok(Answer::Interim) => return After::Interim { until },
+            Ok(Answer::Agreed(subprotocol)) => subprotocol,
+            Err(error) => {
+                let status = error.status;
+                self.http_status.store(i32::from(status), Ordering::Relaxed);
+                let mut why = error.why;
+                match hints.target {
+                    Some(Ok(target)) => return self.redirected(engine, target),
+                    Some(Err(wrong)) => why = wrong,
+                    None => {}
+                }
+                let mut failure = match status {
+                    0 | 101 => Failure::new(Status::Handshake, words!("http: {}", why)),
+                    _ => Failure::new(Status::Handshake, words!("http: {}: {}", status, why)),
+                };
+                if matches!(status, 401 | 403 | 407 | 410) {
+                    failure.pace = Pace::Slow;
+                }
+                failure.after = hints.after;
+                return self.refuse(failure);
+            }
+        };
+        self.http_status.store(101, Ordering::Relaxed);
+        *self.subprotocol.lock() = subprotocol;
+        if !matches!(engine.with(|l| l.open(id)), Some(Ok(()))) {
+            return After::Drop(Ending::NoMemory);
+        }
+        // Earlier connections that linger are of no more interest.
+        engine.with(|l| l.keep_only(id));
+        {
+            let mut state = self.state.lock();
+            state.stage = Stage::Open;
+            state.opened_at = monotonic_ms();
+            log::info(words!("connected to {}", self.target(&state).host_header()));
+        }
+        self.current.store(id.0, Ordering::Release);
+        self.handler.open();
+        // After what on_open has sent, a login as a rule.
+        self.pump(super::outgoing::WINDOW);
+        After::Opened
+    }
+
+    /// What an answer says besides yes or no.
+    fn read_hints(&self, response: &Response) -> Hints {
+        let mut state = self.state.lock();
+        let State {
+            jar,
+            target,
+            redirects,
+            ..
+        } = &mut *state;
+        let url = target.as_deref().unwrap_or(&self.config.url);
+        if self.config.keep_cookies && !response.is_interim() {
+            let now = monotonic_ms();
+            let today = response.header(b"date").and_then(|d| date(d.to_bytes()));
+            for header in response.headers(b"set-cookie") {
+                jar.set(url, header, now, today);
+            }
+        }
+        let location = response.header(b"location").map(|l| l.to_bytes());
+        let location = location.filter(|_| is_redirect(response.status()));
+        let target = match location {
+            Some(_) if self.config.max_redirects == 0 => None,
+            Some(_) if *redirects >= self.config.max_redirects => {
+                Some(Err("more redirects than max_redirects"))
+            }
+            Some(location) => Some(follow(url, location)),
+            None => None,
+        };
+        Hints {
+            target,
+            after: retry_after(response),
+        }
+    }
+
+    fn redirected(&self, engine: &Engine, target: ClientUrl) -> After {
+        {
+            let mut state = self.state.lock();
+            log::info(words!("redirected to {}", target.host_header()));
+            state.redirects += 1;
+            state.target = Some(Box::new(target));
+            state.stage = Stage::Idle;
+        }
+        self.reach(engine);
+        // Of the connection nobody wants to know any more.
+        After::Drop(Ending::Abandoned)
+    }
+
+    /// Something that is no HTTP answer has come.
+    pub(super) fn bad_answer(&self, why: &'static str) -> After {
+        let place = match &self.state.lock().stage {
+            Stage::Through { step, .. } => step.place(),
+            _ => "http",
+        };
+        self.refuse(Failure::new(
+            Status::Handshake,
+            words!("{}: {}", place, why),
+        ))
+    }
+
+    fn refuse(&self, failure: Failure) -> After {
+        self.state.lock().failure = Some(failure);
+        After::Drop(Ending::Abandoned)
+    }
+}
+
+#[derive(Default)]
+struct Hints {
+    /// Where a redirect that is to be followed leads, or why it is not.
+    target: Option<Result<ClientUrl, &'static str>>,
+    after: Option<u64>,
+}
+
+fn refused_by_proxy(error: ProxyError, status: u16) -> Failure {
+    let why = error.why;
+    let failure = match status {
+        0 => Failure::new(Status::Handshake, words!("proxy: {}", why)),
+        _ => Failure::new(Status::Handshake, words!("proxy: {}: {}", status, why)),
+    };
+    failure.permanent(error.permanent)
+}
+
+/// RFC 9110 10.2.3: seconds, or a date, which is compared with the date of the answer itself. Ms.
+fn retry_after(response: &Response) -> Option<u64> {
+    let value = response.header(b"retry-after")?.to_bytes();
+    let seconds = number(value).or_else(|| {
+        let today = date(response.header(b"date")?.to_bytes())?;
+        Some(date(value)?.saturating_sub(today))
+    });
+    seconds.map(|s| s.saturating_mul(1000))
+}
+
+/// A header line that tells who we are.
+fn is_secret(line: &str) -> bool {
+    let (name, _) = cut_before(line, b":");
+    ["Authorization", "Cookie", "Proxy-Authorization"]
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret))
+}

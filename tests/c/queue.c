@@ -1,0 +1,391 @@
+// Messages that outlive a connection: their order over several connections, what becomes of each, the bounds.
+#include "harness.h"
+#include "raw_server.h"
+
+static struct recorder client;
+
+static ws_client_config begin(uint16_t port)
+{
+    ws_client_config config;
+
+    recorder_init(&client);
+    config = client_config(&client, url_of(port, "/"));
+    config.reconnect_min_ms = 1;
+    config.reconnect_max_ms = 20;
+    config.on_sent = client_sent;
+    return config;
+}
+
+static void make(const ws_client_config *config)
+{
+    OK(ws_client_new(config, &client.client));
+}
+
+static uint64_t put(const char *text)
+{
+    uint64_t number = 77;
+
+    OK(ws_client_enqueue(client.client, WS_TEXT, text, strlen(text), &number));
+    return number;
+}
+
+static void expect_frame(int fd, const char *text)
+{
+    struct raw_frame frame;
+
+    CHECK(raw_read_frame(fd, &frame));
+    if (frame.first != RAW_TEXT || strcmp((const char *)frame.data, text) != 0)
+        FAIL("0x%02x \"%.60s\" came, not \"%s\"", frame.first, (const char *)frame.data, text);
+}
+
+static void expect_sent(uint64_t number, ws_status status)
+{
+    const struct event *event = EXPECT(&client, SENT, ANY_SUCH);
+
+    if (event->number != number || event->status != status)
+        FAIL("on_sent told %llu, %d, not %llu, %d", (unsigned long long)event->number, (int)event->status,
+             (unsigned long long)number, (int)status);
+}
+
+static void say_hello(struct recorder *recorder, const struct event *event)
+{
+    if (event->what == OPENED)
+        OK(ws_client_send(recorder->client, WS_TEXT, "hello", 5));
+}
+
+static void before_and_after_the_connection(void)
+{
+    uint16_t port;
+    int listener = raw_listen(&port);
+    ws_client_config config = begin(port);
+    int fd;
+
+    client.hook = say_hello;
+    make(&config);
+    CHECK_INT(put("one"), 1);
+    CHECK_INT(put("two"), 2);
+    CHECK_INT(ws_client_queued(client.client), 2);
+    CHECK_STATUS(ws_client_send(client.client, WS_TEXT, "x", 1), WS_ERR_CLOSED);
+    OK(ws_client_start(client.client));
+    CHECK_INT(put("three"), 3);
+    fd = raw_serve(listener);
+    // What on_open sends comes first.
+    expect_frame(fd, "hello");
+    expect_frame(fd, "one");
+    expect_frame(fd, "two");
+    expect_frame(fd, "three");
+    expect_sent(1, WS_OK);
+    expect_sent(2, WS_OK);
+    expect_sent(3, WS_OK);
+    CHECK_INT(put("four"), 4);
+    expect_frame(fd, "four");
+    expect_sent(4, WS_OK);
+    CHECK_INT(ws_client_queued(client.client), 0);
+    raw_reset(fd);
+    CHECK_INT(EXPECT(&client, CLOSED, ANY_SUCH)->code, 1006);
+    CHECK_INT(put("five"), 5);
+    fd = raw_serve(listener);
+    expect_frame(fd, "hello");
+    expect_frame(fd, "five");
+    expect_sent(5, WS_OK);
+    close(fd);
+    close(listener);
+    client_end(&client);
+}
+
+// A server that reads little and resets: what was not told as sent comes again, in order, on the next connection.
+static void what_the_kernel_had_not_taken_goes_again(void)
+{
+    // More than socket buffers hold.
+    enum { COUNT = 120, LEN = 100000 };
+    static char block[LEN];
+    uint16_t port;
+    int listener = raw_listen(&port);
+    ws_client_config config = begin(port);
+    struct raw_frame frame;
+    int little = 32768;
+    int sent;
+    int fd;
+    int i;
+
+    SYS(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &little, sizeof little));
+    config.queue_bytes = COUNT * LEN;
+    config.max_send_queue = 300000;
+    make(&config);
+    for (i = 1; i <= COUNT; i++) {
+        uint64_t number;
+
+        snprintf(block, sizeof block, "%d", i);
+        OK(ws_client_enqueue(client.client, WS_BINARY, block, LEN, &number));
+        CHECK_INT(number, i);
+    }
+    OK(ws_client_start(client.client));
+    fd = raw_serve(listener);
+    EXPECT(&client, OPENED, ANY_SUCH);
+    for (i = 1; i <= 10; i++) {
+        CHECK(raw_read_frame(fd, &frame));
+        CHECK_INT(atoi((const char *)frame.data), i);
+    }
+    raw_reset(fd);
+    EXPECT(&client, CLOSED, ANY_SUCH);
+    fd = raw_serve(listener);
+    EXPECT(&client, OPENED, ANY_SUCH);
+    CHECK(raw_read_frame(fd, &frame));
+    i = atoi((const char *)frame.data);
+    // The kernel had taken those before, and told so: the others were not taken whole.
+    sent = i - 1;
+    CHECK(sent >= 10 && sent < COUNT);
+    CHECK(frame.len == LEN);
+    for (i++; i <= COUNT; i++) {
+        CHECK(raw_read_frame(fd, &frame));
+        CHECK_INT(atoi((const char *)frame.data), i);
+    }
+    for (i = 1; i <= COUNT; i++)
+        expect_sent((uint64_t)i, WS_OK);
+    CHECK_INT(count_of(&client, SENT, 0), COUNT);
+    CHECK_INT(count_of(&client, WRITABLE, 0), 0);
+    close(fd);
+    close(listener);
+    client_end(&client);
+}
+
+static void bounds(void)
+{
+    static const char block[1001];
+    ws_client_config config = begin(1);
+    uint64_t number = 5;
+
+    config.queue_messages = 3;
+    config.queue_bytes = 1000;
+    make(&config);
+    CHECK_STATUS(ws_client_enqueue(client.client, WS_BINARY, block, 1001, &number), WS_ERR_TOO_BIG);
+    CHECK_INT(number, 0);
+    CHECK_STATUS(ws_client_enqueue(client.client, WS_TEXT, "\xff", 1, NULL), WS_ERR_UTF8);
+    CHECK_STATUS(ws_client_enqueue(client.client, 3, "x", 1, NULL), WS_ERR_INVALID_ARG);
+    CHECK_STATUS(ws_client_enqueue(client.client, WS_TEXT, NULL, 1, NULL), WS_ERR_INVALID_ARG);
+    CHECK_STATUS(ws_client_enqueue(NULL, WS_TEXT, "x", 1, NULL), WS_ERR_INVALID_ARG);
+    CHECK_INT(ws_client_queued(NULL), 0);
+    OK(ws_client_enqueue(client.client, WS_BINARY, block, 600, NULL));
+    CHECK_STATUS(ws_client_enqueue(client.client, WS_BINARY, block, 401, NULL), WS_ERR_AGAIN);
+    OK(ws_client_enqueue(client.client, WS_BINARY, NULL, 0, &number));
+    CHECK_INT(number, 2);
+    OK(ws_client_enqueue(client.client, WS_BINARY, block, 400, NULL));
+    CHECK_STATUS(ws_client_enqueue(client.client, WS_BINARY, NULL, 0, &number), WS_ERR_AGAIN);
+    CHECK_INT(number, 0);
+    CHECK_INT(ws_client_queued(client.client), 3);
+    // Never connected: dropped when the client is freed.
+    client.hook = NULL;
+    OK(ws_client_free(client.client));
+    expect_sent(1, WS_ERR_CLOSED);
+    expect_sent(2, WS_ERR_CLOSED);
+    expect_sent(3, WS_ERR_CLOSED);
+    recorder_free(&client);
+
+    config = begin(1);
+    config.max_send_queue = 100;
+    make(&config);
+    CHECK_STATUS(ws_client_enqueue(client.client, WS_BINARY, block, 100, NULL), WS_ERR_TOO_BIG);
+    client_end(&client);
+    config = begin(1);
+    config.queue_policy = 3;
+    CHECK_STATUS(ws_client_new(&config, &client.client), WS_ERR_INVALID_ARG);
+    CHECK_HAS(ws_last_error(), "queue_policy");
+    recorder_free(&client);
+}
+
+static void policies(void)
+{
+    static const int all[] = {WS_QUEUE_DROP_OLDEST, WS_QUEUE_DROP_NEWEST};
+    uint16_t port;
+    int listener = raw_listen(&port);
+    size_t i;
+
+    for (i = 0; i < 2; i++) {
+        ws_client_config config = begin(port);
+        int oldest = all[i] == WS_QUEUE_DROP_OLDEST;
+        char text[16];
+        int n;
+        int fd;
+
+        config.queue_messages = 3;
+        config.queue_policy = all[i];
+        make(&config);
+        for (n = 1; n <= 10; n++) {
+            snprintf(text, sizeof text, "%d", n);
+            CHECK_INT(put(text), n);
+        }
+        CHECK_INT(ws_client_queued(client.client), 3);
+        OK(ws_client_start(client.client));
+        fd = raw_serve(listener);
+        for (n = 1; n <= 10; n++)
+            if (oldest ? n <= 7 : n > 3)
+                expect_sent((uint64_t)n, WS_ERR_AGAIN);
+        for (n = oldest ? 8 : 1; n <= (oldest ? 10 : 3); n++) {
+            snprintf(text, sizeof text, "%d", n);
+            expect_frame(fd, text);
+            expect_sent((uint64_t)n, WS_OK);
+        }
+        close(fd);
+        client_end(&client);
+    }
+    close(listener);
+}
+
+static void close_comes_after_what_is_queued(void)
+{
+    uint16_t port;
+    int listener = raw_listen(&port);
+    ws_client_config config = begin(port);
+    struct raw_frame frame;
+    int fd;
+    int i;
+
+    make(&config);
+    OK(ws_client_start(client.client));
+    fd = raw_serve(listener);
+    EXPECT(&client, OPENED, 0);
+    for (i = 1; i <= 100; i++)
+        CHECK_INT(put("x"), i);
+    OK(ws_client_close(client.client, 4000, "done"));
+    CHECK_STATUS(ws_client_enqueue(client.client, WS_TEXT, "late", 4, NULL), WS_ERR_CLOSED);
+    for (i = 1; i <= 100; i++)
+        expect_frame(fd, "x");
+    CHECK(raw_read_frame(fd, &frame) && frame.first == RAW_CLOSE && frame.len == 6);
+    CHECK(memcmp(frame.data, "\x0f\xa0" "done", 6) == 0);
+    raw_plain_frame(fd, RAW_CLOSE, "\x0f\xa0", 2);
+    close(fd);
+    for (i = 1; i <= 100; i++)
+        expect_sent((uint64_t)i, WS_OK);
+    CHECK_INT(EXPECT(&client, CLOSED, ANY_SUCH)->code, 4000);
+    client_end(&client);
+
+    // Nobody there: what is queued is dropped, and told so.
+    config = begin(port);
+    close(listener);
+    make(&config);
+    put("lost");
+    OK(ws_client_start(client.client));
+    EXPECT(&client, CLOSED, ANY_SUCH);
+    OK(ws_client_close(client.client, 1000, NULL));
+    expect_sent(1, WS_ERR_CLOSED);
+    CHECK_STATUS(ws_client_enqueue(client.client, WS_TEXT, "late", 4, NULL), WS_ERR_CLOSED);
+    client_end(&client);
+}
+
+// Puts in what was dropped: dropped again each time, and the client is still free to do other things.
+static void again(struct recorder *recorder, const struct event *event)
+{
+    ws_status status;
+
+    if (event->what != SENT || event->status != WS_ERR_AGAIN)
+        return;
+    status = ws_client_enqueue(recorder->client, WS_TEXT, "again", 5, NULL);
+    // Not any more while it is freed.
+    if (status != WS_ERR_CLOSED)
+        OK(status);
+}
+
+static void dropped_for_ever(void)
+{
+    uint16_t port;
+    ws_client_config config;
+
+    close(raw_listen(&port));
+    config = begin(port);
+    config.queue_messages = 1;
+    config.queue_policy = WS_QUEUE_DROP_NEWEST;
+    client.hook = again;
+    make(&config);
+    put("1");
+    put("2");
+    OK(ws_client_start(client.client));
+    while (count_of(&client, CLOSED, 0) < 5)
+        nap();
+    client_end(&client);
+}
+
+static void *put_some(void *number)
+{
+    int i;
+
+    for (i = 0; i < 300; i++) {
+        char text[32];
+        ws_status status;
+
+        snprintf(text, sizeof text, "%d %d", *(int *)number, i);
+        while ((status = ws_client_enqueue(client.client, WS_TEXT, text, strlen(text), NULL)) == WS_ERR_AGAIN)
+            nap();
+        OK(status);
+    }
+    return NULL;
+}
+
+static void from_many_threads_over_many_connections(void)
+{
+    uint16_t port;
+    int listener = raw_listen(&port);
+    ws_client_config config = begin(port);
+    int numbers[] = {0, 1, 2};
+    int next[3] = {0};
+    uint64_t told = 0;
+    pthread_t threads[3];
+    int left = 900;
+    int fd;
+    int i;
+
+    config.queue_messages = 50;
+    make(&config);
+    OK(ws_client_start(client.client));
+    for (i = 0; i < 3; i++)
+        thread_start(&threads[i], put_some, &numbers[i]);
+    fd = raw_serve(listener);
+    for (; left > 0; left--) {
+        struct raw_frame frame;
+        int number;
+        int sequence;
+
+        CHECK(raw_read_frame(fd, &frame));
+        CHECK(sscanf((const char *)frame.data, "%d %d", &number, &sequence) == 2);
+        CHECK(number >= 0 && number < 3);
+        CHECK_INT(sequence, next[number]);
+        next[number]++;
+        if (left % 100 == 50) {
+            // An orderly end: all that was sent is read, so that nothing is lost and nothing comes twice.
+            raw_plain_frame(fd, RAW_CLOSE, "\x03\xe9", 2);
+            for (; raw_read_frame(fd, &frame) && frame.first == RAW_TEXT; left--) {
+                CHECK(sscanf((const char *)frame.data, "%d %d", &number, &sequence) == 2);
+                CHECK_INT(sequence, next[number]);
+                next[number]++;
+            }
+            CHECK_INT(frame.first, RAW_CLOSE);
+            close(fd);
+            fd = raw_serve(listener);
+        }
+    }
+    for (i = 0; i < 3; i++)
+        thread_join(threads[i]);
+    for (i = 1; i <= 900; i++) {
+        const struct event *event = EXPECT(&client, SENT, ANY_SUCH);
+
+        CHECK(event->number == ++told && event->status == WS_OK);
+    }
+    close(fd);
+    close(listener);
+    client_end(&client);
+}
+
+int main(int argc, char **argv)
+{
+    int before = open_fds();
+
+    check_begin(argc, argv, 90);
+    RUN(before_and_after_the_connection);
+    RUN(what_the_kernel_had_not_taken_goes_again);
+    RUN(bounds);
+    RUN(policies);
+    RUN(close_comes_after_what_is_queued);
+    RUN(dropped_for_ever);
+    RUN(from_many_threads_over_many_connections);
+    CHECK_INT(open_fds(), before);
+    return check_end();
+}
