@@ -10,7 +10,7 @@ mod ip;
 pub use authority::{copy, Host};
 
 use super::http::cut_before;
-use crate::text::{decimal, DIGITS};
+use crate::text::{alike, decimal, DIGITS};
 use alloc::string::String;
 use authority::Authority;
 
@@ -155,7 +155,7 @@ fn scheme(url: &str) -> Option<(bool, &str)> {
 /// RFC 3986 3.1: schemes are case-insensitive.
 fn strip_prefix<'a>(url: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = url.split_at_checked(prefix.len())?;
-    start.eq_ignore_ascii_case(prefix).then_some(rest)
+    alike(start.as_bytes(), prefix.as_bytes()).then_some(rest)
 }
 
 fn split_authority(rest: &str) -> (&str, &str) {
