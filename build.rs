@@ -24,4 +24,11 @@ fn main() {
     ] {
         println!("cargo:rustc-cdylib-link-arg={arg}");
     }
+
+    // Without std nothing unwinds, but on ARM the tables for it are there all the same.
+    let arm = std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "arm");
+    if arm && std::env::var_os("CARGO_FEATURE_STD").is_none() {
+        let place = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-T,{place}/cross/no-unwind-tables.ld");
+    }
 }

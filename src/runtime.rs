@@ -88,11 +88,19 @@ unsafe impl GlobalAlloc for Malloc {
 }
 
 #[panic_handler]
+#[inline(always)]
 fn panic(info: &PanicInfo) -> ! {
+    end(message(info))
+}
+
+/// Tells of a panic, and ends the process.
+#[cold]
+#[inline(never)]
+fn end(message: Message) -> ! {
     // A panic while the message of one is being written must not come back here for ever.
     static PANICKING: AtomicBool = AtomicBool::new(false);
     if !PANICKING.swap(true, Ordering::Relaxed) {
-        on_panic(message(info).as_bytes());
+        on_panic(message.as_bytes());
     }
     // SAFETY: abort() may be called at any time.
     unsafe { libc::abort() }
@@ -100,7 +108,9 @@ fn panic(info: &PanicInfo) -> ! {
 
 /// What a panic says. Memory may be what has run out, so it is put together on the stack.
 #[cfg(not(libws_small))]
-fn message(info: &PanicInfo) -> Line<512> {
+type Message = Line<512>;
+#[cfg(not(libws_small))]
+fn message(info: &PanicInfo) -> Message {
     // The Display of info would break the line.
     let message = info.message();
     match info.location() {
@@ -112,8 +122,10 @@ fn message(info: &PanicInfo) -> Line<512> {
 /// The words of panics, and the place of each that may happen, would be a tenth of a library for boards. The core dump that
 /// abort() leaves says where it was.
 #[cfg(libws_small)]
-fn message(_info: &PanicInfo) -> Line<16> {
-    Line::from("libws: panic")
+type Message = &'static str;
+#[cfg(libws_small)]
+fn message(_info: &PanicInfo) -> Message {
+    "libws: panic"
 }
 
 /// Puts the message of a panic on record, before the process ends: on stderr, and in the program's log, which comes second

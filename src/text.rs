@@ -3,6 +3,9 @@
 //! This stands in the place of `core::fmt`, of which a library for boards would be the largest part. It knows words and
 //! whole numbers, which is all that libws says.
 
+use crate::proto::OutOfMemory;
+use alloc::ffi::CString;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// What can be said in a log line or as the reason of a failure.
@@ -190,6 +193,23 @@ impl Say for Hex {
             }]);
         }
     }
+}
+
+/// A copy for C. Text that holds a NUL becomes "": who calls has made sure that there is none.
+pub fn c_string(text: &str) -> Result<CString, OutOfMemory> {
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(text.len() + 1)
+        .map_err(|_| OutOfMemory)?;
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.extend_from_slice(b"\0");
+    Ok(CString::from_vec_with_nul(bytes).unwrap_or_default())
+}
+
+/// Whether two texts are the same but for the case of ASCII letters. One copy for all who ask.
+#[inline(never)]
+pub fn alike(one: &[u8], other: &[u8]) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 /// Decimal digits of the largest number.

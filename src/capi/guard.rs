@@ -165,34 +165,54 @@ pub unsafe fn free<T>(handle: *const T, close: impl FnOnce(&T) -> Result<(), Err
 /// A config struct of any version: what the caller's is shorter is taken as zero, what it is
 /// longer must be zero.
 pub unsafe fn config<T: Copy>(config: *const T, name: &str) -> Result<T, Error> {
+    // SAFETY: all fields of T (integers, pointers and optional functions) are valid when zero, and
+    // the copy has room for a T.
+    unsafe {
+        let mut copy = core::mem::zeroed::<T>();
+        copy_config(config.cast(), (&raw mut copy).cast(), size_of::<T>(), name)?;
+        Ok(copy)
+    }
+}
+
+/// For all configs: `known` bytes of them are known to this version.
+unsafe fn copy_config(
+    config: *const u8,
+    to: *mut u8,
+    known: usize,
+    name: &str,
+) -> Result<(), Error> {
     if config.is_null() {
         return Err(null(name));
     }
-    // SAFETY: every config begins with its size, and all fields of T (integers, pointers and
-    // optional functions) are valid when zero. The caller's struct is readable for its size.
-    unsafe {
+    // SAFETY: every config begins with its size, and the caller's struct is readable for it.
+    let bytes = unsafe {
         let size = *config.cast::<usize>();
         let plausible = (MIN_CONFIG..=MAX_CONFIG).contains(&size) && size % size_of::<usize>() == 0;
         if !plausible {
-            return Err(Status::InvalidArg.because(words!(
-                "{}.struct_size is {}: set it to sizeof({})",
-                name,
-                size,
-                name
-            )));
+            return Err(wrong_size(name, size));
         }
-        let known = size.min(size_of::<T>());
-        let bytes = slice::from_raw_parts(config.cast::<u8>(), size);
-        if bytes.get(known..).unwrap_or(&[]).iter().any(|&b| b != 0) {
-            return Err(Status::InvalidArg.because(words!(
-                "{} has fields that this version of libws does not know",
-                name
-            )));
-        }
-        let mut copy = core::mem::zeroed::<T>();
-        ptr::copy_nonoverlapping(bytes.as_ptr(), (&mut copy as *mut T).cast(), known);
-        Ok(copy)
+        slice::from_raw_parts(config, size)
+    };
+    let (first, unknown) = bytes.split_at(known.min(bytes.len()));
+    if unknown.iter().any(|&b| b != 0) {
+        return Err(Status::InvalidArg.because(words!(
+            "{} has fields that this version of libws does not know",
+            name
+        )));
     }
+    // SAFETY: there is room for what is known.
+    unsafe { ptr::copy_nonoverlapping(first.as_ptr(), to, first.len()) };
+    Ok(())
+}
+
+#[cold]
+fn wrong_size(name: &str, size: usize) -> Error {
+    Status::InvalidArg.because(words!(
+        "{}.struct_size is {}: set it to sizeof({})",
+        name,
+        size,
+        name
+    ))
 }
 
 /// No config was ever shorter, none will ever be longer.
@@ -324,12 +344,7 @@ pub unsafe fn size_of_out<T>(out: *const T, name: &str) -> Result<usize, Error> 
     if (MIN_CONFIG..=MAX_CONFIG).contains(&size) && size % 4 == 0 {
         return Ok(size);
     }
-    Err(Status::InvalidArg.because(words!(
-        "{}.struct_size is {}: set it to sizeof({})",
-        name,
-        size,
-        name
-    )))
+    Err(wrong_size(name, size))
 }
 
 /// Fills in as much as the caller's struct has places; `size_of_out` has found it good.

@@ -19,9 +19,8 @@ use crate::proto::handshake::{self, Answer, Asked, Offer};
 use crate::proto::http::{Fed, HeadBuffer, HttpError, Request};
 use crate::proto::url::{copy, ClientUrl, Host};
 use crate::proto::OutOfMemory;
-use crate::text::{decimal, DIGITS};
+use crate::text::{c_string, decimal, DIGITS};
 use alloc::boxed::Box;
-use alloc::ffi::CString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_int;
@@ -77,7 +76,7 @@ fn addresses(host: &Host, port: u16, until: u64) -> Result<Vec<Addr>, &'static s
     let name = match host {
         Host::V4(ip) => return one(Addr::v4(*ip, port)),
         Host::V6(ip) => return one(Addr::v6(*ip, port)),
-        Host::Name(name) => CString::new(name.as_bytes()).map_err(|_| "a NUL in the name")?,
+        Host::Name(name) => c_string(name).map_err(|_| "out of memory")?,
     };
     let event = Arc::new(Event::new().map_err(|_| "no descriptor left")?);
     let wake = event.clone();

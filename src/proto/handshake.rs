@@ -20,6 +20,7 @@ mod server;
 mod subprotocols;
 mod view;
 
+pub use crate::text::c_string;
 pub use allow::{list_allows, origin_allowed};
 pub use asked::{check_page, write_refusal, Asked, PLAIN_TEXT};
 pub use client::{
@@ -30,7 +31,7 @@ pub use extra::check_extra_headers;
 pub use server::{check_request, write_accept, ServerHandshake, VERSION_HEADERS};
 pub use subprotocols::MAX_SUBPROTOCOLS;
 pub use subprotocols::{check_subprotocols, choose_subprotocol, offered_subprotocols};
-pub use view::{c_string, RequestView};
+pub use view::RequestView;
 
 use digest::sha1;
 

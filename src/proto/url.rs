@@ -14,7 +14,7 @@ pub(super) use userinfo::UserInfo;
 pub(super) use userinfo::{basic, split_userinfo};
 
 use super::http::cut_before;
-use crate::text::{decimal, DIGITS};
+use crate::text::{alike, decimal, DIGITS};
 use alloc::string::String;
 pub(super) use authority::Authority;
 
@@ -231,7 +231,7 @@ fn scheme(url: &str) -> Option<(bool, &str)> {
 /// RFC 3986 3.1: schemes are case-insensitive.
 pub(super) fn strip_prefix<'a>(url: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = url.split_at_checked(prefix.len())?;
-    start.eq_ignore_ascii_case(prefix).then_some(rest)
+    alike(start.as_bytes(), prefix.as_bytes()).then_some(rest)
 }
 
 pub(super) fn split_authority(rest: &str) -> (&str, &str) {

@@ -11,6 +11,7 @@ use crate::net::sys::poll::Interest;
 use crate::net::sys::socket::{self, Addr};
 use crate::net::sys::{is_socket, unlink, Errno, Fd};
 use crate::proto::url::{Host, ListenUrl};
+use crate::text::c_string;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::c_int;
@@ -79,7 +80,7 @@ impl Server {
         let addr = Addr::unix(path.as_bytes()).ok_or_else(|| {
             Status::InvalidArg.because(words!("{}: longer than a socket path may be", path))
         })?;
-        let file = CString::new(path).map_err(|_| Status::InvalidArg)?;
+        let file = c_string(path)?;
         let fd = socket::stream(&addr).map_err(fail("socket"))?;
         if let Err(errno) = socket::bind(&fd, &addr) {
             // A file that nobody listens at was left behind by a process that is gone.
@@ -234,7 +235,7 @@ fn addr_of(host: &Host, port: u16) -> Result<Addr, Error> {
         Host::V4(ip) => Ok(Addr::v4(*ip, port)),
         Host::V6(ip) => Ok(Addr::v6(*ip, port)),
         Host::Name(name) => {
-            let c_name = CString::new(name.as_bytes()).map_err(|_| Status::InvalidArg)?;
+            let c_name = c_string(name)?;
             let found = socket::lookup(&c_name, port)
                 .map_err(|error| Status::Dns.because(words!("{}: {}", name, error.0)))?;
             let first = found.first().copied();

@@ -3,7 +3,7 @@
 use crate::error::{Error, Status};
 use crate::proto::handshake::{self, c_string};
 use crate::proto::http::{is_field_value, is_token, Request};
-use crate::text::Say;
+use crate::text::{alike, Say};
 use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -50,9 +50,9 @@ impl<'a> Reply<'a> {
         if !is_token(name.as_bytes()) {
             return Err(invalid("a header's name must be an HTTP token"));
         }
-        let ours = OURS.iter().any(|o| o.eq_ignore_ascii_case(name));
-        let prefix = name.get(..14).unwrap_or("");
-        if ours || prefix.eq_ignore_ascii_case("sec-websocket-") {
+        let ours = OURS.iter().any(|o| alike(o.as_bytes(), name.as_bytes()));
+        let prefix = name.as_bytes().get(..14).unwrap_or_default();
+        if ours || alike(prefix, b"sec-websocket-") {
             return Err(invalid(words!("libws writes the header {} itself", name)));
         }
         if !is_field_value(value.as_bytes()) {

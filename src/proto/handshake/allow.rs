@@ -1,6 +1,7 @@
 //! Allow-lists for `Origin` and `Host`.
 
 use crate::proto::http::{list, trim};
+use crate::text::alike;
 
 /// Is `value` on the comma-separated list `allowed`? An empty list allows nothing.
 ///
@@ -28,24 +29,24 @@ fn is_same_host(origin: &[u8], host: &[u8]) -> bool {
             let start = origin.get(..scheme.len()).unwrap_or_default();
             let place = origin.get(scheme.len()..).unwrap_or_default();
             let bare = |at: &'_ [u8]| at.strip_suffix(*port).map_or(at.len(), <[u8]>::len);
-            start.eq_ignore_ascii_case(scheme)
+            alike(start, scheme)
                 && !place.is_empty()
-                && place
-                    .get(..bare(place))
-                    .unwrap_or_default()
-                    .eq_ignore_ascii_case(host.get(..bare(host)).unwrap_or_default())
+                && alike(
+                    place.get(..bare(place)).unwrap_or_default(),
+                    host.get(..bare(host)).unwrap_or_default(),
+                )
         })
 }
 
 fn matches(entry: &[u8], value: &[u8]) -> bool {
     if entry.windows(3).any(|three| three == b"://") {
-        return without_default_port(entry).eq_ignore_ascii_case(without_default_port(value));
+        return alike(without_default_port(entry), without_default_port(value));
     }
     let value = match split_port(entry) {
         Some(_) => value,
         None => split_port(value).map_or(value, |(host, _)| host),
     };
-    entry.eq_ignore_ascii_case(value)
+    alike(entry, value)
 }
 
 /// RFC 6454 6.2 leaves the default port out of a serialized origin; people who
@@ -58,8 +59,8 @@ fn without_default_port(origin: &[u8]) -> &[u8] {
     };
     let scheme = origin.get(..colon).unwrap_or_default();
     let default: &[u8] = match scheme {
-        s if s.eq_ignore_ascii_case(b"http") || s.eq_ignore_ascii_case(b"ws") => b"80",
-        s if s.eq_ignore_ascii_case(b"https") || s.eq_ignore_ascii_case(b"wss") => b"443",
+        s if alike(s, b"http") || alike(s, b"ws") => b"80",
+        s if alike(s, b"https") || alike(s, b"wss") => b"443",
         _ => return origin,
     };
     if port == default {

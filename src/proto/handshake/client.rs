@@ -5,6 +5,7 @@ use super::{accept_key, c_string, extensions, subprotocols};
 use crate::proto::http::{append, elements, has_token, HttpError, Once, Response};
 use crate::proto::url::ClientUrl;
 use crate::proto::OutOfMemory;
+use crate::text::alike;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 
@@ -148,7 +149,7 @@ fn check<'r>(
     if upgrades.peek().is_none() {
         return Err("the 101 has no Upgrade header");
     }
-    if !upgrades.all(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
+    if !upgrades.all(|protocol| alike(protocol, b"websocket")) {
         return Err("the 101 upgrades to something other than websocket");
     }
     // 3: "[...] doesn't contain a token that is an ASCII case-insensitive match for

@@ -1,6 +1,7 @@
 //! Header lines that the application adds.
 
 use crate::proto::http::{cut_before, cut_line, is_field_value, is_token};
+use crate::text::alike;
 
 /// Checks lines of the form "Name: value\r\n" (the last CRLF may be missing).
 ///
@@ -43,8 +44,10 @@ fn is_reserved(name: &str) -> bool {
         "Transfer-Encoding",
     ];
     const PREFIX: &str = "Sec-WebSocket-";
-    RESERVED.iter().any(|r| name.eq_ignore_ascii_case(r))
+    RESERVED
+        .iter()
+        .any(|r| alike(name.as_bytes(), r.as_bytes()))
         || name
             .get(..PREFIX.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+            .is_some_and(|start| alike(start.as_bytes(), PREFIX.as_bytes()))
 }

@@ -4,9 +4,8 @@
 use super::{choose_subprotocol, offered_subprotocols};
 use crate::proto::http::Request;
 use crate::proto::OutOfMemory;
-use crate::text::{Line, Say};
+use crate::text::{c_string, Line, Say};
 use alloc::ffi::CString;
-use alloc::vec::Vec;
 use core::ffi::CStr;
 
 #[derive(Debug)]
@@ -59,14 +58,4 @@ impl RequestView {
         self.subprotocol = chosen.map(c_string).transpose()?;
         Ok(())
     }
-}
-
-/// A copy of a subprotocol's name, which is a token and so holds no NUL.
-pub fn c_string(name: &str) -> Result<CString, OutOfMemory> {
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(name.len() + 1)
-        .map_err(|_| OutOfMemory)?;
-    bytes.extend_from_slice(name.as_bytes());
-    Ok(CString::new(bytes).unwrap_or_default())
 }

@@ -2,6 +2,7 @@
 
 use super::{HttpError, MAX_HEAD};
 use crate::proto::OutOfMemory;
+use crate::text::alike;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -82,7 +83,7 @@ impl Fields {
     }
 
     fn is_named(&self, line: &Line, name: &[u8]) -> bool {
-        self.bytes(line.name).eq_ignore_ascii_case(name)
+        alike(self.bytes(line.name), name)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The small grammars of RFC 9110: tokens, field values, comma-separated lists.
 
+use crate::text::alike;
+
 /// RFC 9110 5.6.2: `token = 1*tchar`.
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&b| is_tchar(b))
@@ -17,7 +19,7 @@ pub fn is_field_value(bytes: &[u8]) -> bool {
 /// One pass. ASCII case is ignored, the white space around an element is SP and
 /// TAB only (RFC 9110 5.6.3), a non-ASCII byte matches nothing.
 pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &str) -> bool {
-    elements(values).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    elements(values).any(|element| alike(element, token.as_bytes()))
 }
 
 /// The elements of a comma-separated list, white space trimmed.

@@ -84,42 +84,54 @@ impl Reply<'_> {
 /// RFC 9110 15; "" for a status without a well-known phrase (the phrase may be
 /// empty, RFC 9112 4).
 pub fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        101 => "Switching Protocols",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        421 => "Misdirected Request",
-        422 => "Unprocessable Content",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        _ => "",
-    }
+    let mut digits = [0; DIGITS];
+    let digits = decimal(status.into(), &mut digits);
+    PHRASES
+        .split_terminator('\n')
+        .find_map(|line| match line.split_at_checked(4) {
+            Some((number, phrase)) if number.as_bytes().strip_suffix(b" ") == Some(digits) => {
+                Some(phrase)
+            }
+            _ => None,
+        })
+        .unwrap_or("")
 }
+
+/// One text instead of many, each of which would cost a pointer to it, too.
+const PHRASES: &str = "\
+    101 Switching Protocols\n\
+    200 OK\n\
+    201 Created\n\
+    202 Accepted\n\
+    204 No Content\n\
+    301 Moved Permanently\n\
+    302 Found\n\
+    303 See Other\n\
+    304 Not Modified\n\
+    307 Temporary Redirect\n\
+    308 Permanent Redirect\n\
+    400 Bad Request\n\
+    401 Unauthorized\n\
+    403 Forbidden\n\
+    404 Not Found\n\
+    405 Method Not Allowed\n\
+    406 Not Acceptable\n\
+    408 Request Timeout\n\
+    409 Conflict\n\
+    410 Gone\n\
+    411 Length Required\n\
+    413 Content Too Large\n\
+    414 URI Too Long\n\
+    415 Unsupported Media Type\n\
+    421 Misdirected Request\n\
+    422 Unprocessable Content\n\
+    426 Upgrade Required\n\
+    429 Too Many Requests\n\
+    431 Request Header Fields Too Large\n\
+    500 Internal Server Error\n\
+    501 Not Implemented\n\
+    502 Bad Gateway\n\
+    503 Service Unavailable\n\
+    504 Gateway Timeout\n\
+    505 HTTP Version Not Supported\n\
+    ";

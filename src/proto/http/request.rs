@@ -2,6 +2,7 @@
 
 use super::fields::{check_extent, check_length, refuse, Line, Span};
 use super::{cut_before, grammar, has_token, Fields, HttpError, Once, Values, MAX_HEADERS};
+use crate::text::alike;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 
@@ -179,7 +180,7 @@ fn absolute(target: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = cut_before(target, b":");
     let rest = rest.strip_prefix("://")?;
     let known = ["http", "https", "ws", "wss"];
-    if !known.iter().any(|k| scheme.eq_ignore_ascii_case(k)) {
+    if !known.iter().any(|k| alike(scheme.as_bytes(), k.as_bytes())) {
         return None;
     }
     Some(cut_before(rest, b"/?"))
@@ -195,7 +196,7 @@ fn check_host(
 ) -> Result<(), HttpError> {
     let mut hosts = headers
         .iter()
-        .filter(|header| header.name.eq_ignore_ascii_case("host"));
+        .filter(|header| alike(header.name.as_bytes(), b"host"));
     let host = hosts.next().map(|header| header.value);
     if hosts.next().is_some() {
         return Err(HttpError::bad_request("several Host headers"));
@@ -210,7 +211,7 @@ fn check_host(
     // RFC 9112 3.2: the client sends a Host "identical to that authority component".
     // Where the two differ, a check of Host would look at the wrong one.
     match (authority, host) {
-        (Some(authority), Some(host)) if !host.eq_ignore_ascii_case(authority.as_bytes()) => Err(
+        (Some(authority), Some(host)) if !alike(host, authority.as_bytes()) => Err(
             HttpError::bad_request("the Host header differs from the request target"),
         ),
         _ => Ok(()),
