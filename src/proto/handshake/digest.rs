@@ -2,14 +2,15 @@
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
+use sha1::{Digest, Sha1};
 
 /// SHA-1 of the parts, one after the other.
 pub(super) fn sha1(parts: &[&[u8]]) -> [u8; 20] {
-    let mut sha1 = sha1_smol::Sha1::new();
+    let mut sha1 = Sha1::new();
     for part in parts {
         sha1.update(part);
     }
-    sha1.digest().bytes()
+    sha1.finalize().into()
 }
 
 /// Fills `out`, which has four digits for every three bytes or part of them.
