@@ -143,10 +143,10 @@ class Ends:
 
     def __init__(self, network, server_args=(), client_args=()):
         self.server = Program(
-            [*network.inside(2), example("echo_server"), "--host", network.SERVER, "--port", "0", *server_args]
+            [*network.inside(2), *example("echo_server"), "--host", network.SERVER, "--port", "0", *server_args]
         ).listening()
         self.client = Program(
-            [*network.inside(0), example("cloud_client"), self.server.url, "--min", "100", "--max", "500", *client_args],
+            [*network.inside(0), *example("cloud_client"), self.server.url, "--min", "100", "--max", "500", *client_args],
             stdin=subprocess.PIPE,
         )
         self.client.stdout.expect("^state: open")
