@@ -38,7 +38,7 @@ def check(row, status, result):
     for fault in ("failed", "errors", "badlen", "foreign", "closed"):
         if result[fault] != 0:
             raise Failed(f"the generator counted {fault}: {result[fault]}")
+    if result["msgs"] == 0:
+        raise Failed("no message came back in the measured time")
     if status != 0:
         raise Failed(f"the generator ended with status {status}")
-    if result["msgs"] == 0:
-        raise Failed("no message came back")
