@@ -233,6 +233,7 @@ impl<const N: usize> Line<N> {
         }
     }
 
+    #[inline(never)]
     pub fn from(text: impl Say) -> Line<N> {
         let mut line = Line::new();
         line.len = write(&mut line.bytes, &text);
@@ -250,6 +251,7 @@ impl<const N: usize> Line<N> {
 }
 
 /// How many bytes of the text fit, the last place being kept for a NUL.
+#[inline(never)]
 fn write(page: &mut [u8], text: &dyn Say) -> usize {
     let room = page.len().saturating_sub(1);
     let mut pen = Pen {
