@@ -13,6 +13,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::log;
+#[cfg(not(libws_small))]
 use crate::text::Line;
 
 #[cfg(not(panic = "abort"))]
@@ -88,19 +89,11 @@ unsafe impl GlobalAlloc for Malloc {
 }
 
 #[panic_handler]
-#[inline(always)]
 fn panic(info: &PanicInfo) -> ! {
-    end(message(info))
-}
-
-/// Tells of a panic, and ends the process.
-#[cold]
-#[inline(never)]
-fn end(message: Message) -> ! {
     // A panic while the message of one is being written must not come back here for ever.
     static PANICKING: AtomicBool = AtomicBool::new(false);
     if !PANICKING.swap(true, Ordering::Relaxed) {
-        on_panic(message.as_bytes());
+        on_panic(message(info).as_bytes());
     }
     // SAFETY: abort() may be called at any time.
     unsafe { libc::abort() }

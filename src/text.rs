@@ -106,25 +106,15 @@ impl Say for str {
     }
 }
 
+/// For the messages of panics, which come that way. A small library has none, and so does without `core::fmt`.
+#[cfg(not(libws_small))]
 impl Say for core::fmt::Arguments<'_> {
     fn say(&self, pen: &mut Pen<'_>) {
         let _ = core::fmt::write(pen, *self);
     }
 }
 
-/// For those who still write with `core::fmt`.
-macro_rules! display {
-    ($($type:ty)*) => {$(
-        impl core::fmt::Display for $type {
-            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                let line = Line::<128>::from(self);
-                f.write_str(core::str::from_utf8(line.as_bytes()).unwrap_or_default())
-            }
-        }
-    )*};
-}
-display! { crate::net::sys::Errno crate::net::sys::socket::Addr }
-
+#[cfg(not(libws_small))]
 impl core::fmt::Write for Pen<'_> {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         self.put(text.as_bytes());
@@ -243,6 +233,7 @@ impl<const N: usize> Line<N> {
         }
     }
 
+    #[inline(never)]
     pub fn from(text: impl Say) -> Line<N> {
         let mut line = Line::new();
         line.len = write(&mut line.bytes, &text);
@@ -260,6 +251,7 @@ impl<const N: usize> Line<N> {
 }
 
 /// How many bytes of the text fit, the last place being kept for a NUL.
+#[inline(never)]
 fn write(page: &mut [u8], text: &dyn Say) -> usize {
     let room = page.len().saturating_sub(1);
     let mut pen = Pen {

@@ -29,7 +29,7 @@ fn no_build_grows_by_more_than_two_percent() {
     let mut grown = Vec::new();
     let mut measured = 0;
     println!(
-        "{:<8} {:<32} {:>8} {:>8} {:>7} {:>8}",
+        "{:<12} {:<32} {:>8} {:>8} {:>7} {:>8}",
         "flavour", "target", "bytes", "table", "change", "goal"
     );
     for row in &mut rows {
@@ -38,7 +38,7 @@ fn no_build_grows_by_more_than_two_percent() {
             .join(&row.target)
             .join("lib/libws.so");
         let Ok(data) = fs::metadata(&library) else {
-            println!("{:<8} {:<32} not built", row.flavour, row.target);
+            println!("{:<12} {:<32} not built", row.flavour, row.target);
             continue;
         };
         measured += 1;
@@ -53,7 +53,7 @@ fn no_build_grows_by_more_than_two_percent() {
             ),
         };
         println!(
-            "{:<8} {:<32} {:>8} {:>8} {:>+6.1}% {goal}",
+            "{:<12} {:<32} {:>8} {:>8} {:>+6.1}% {goal}",
             row.flavour, row.target, bytes, row.bytes, change
         );
         if change > 2.0 {
@@ -106,7 +106,7 @@ fn format(before: &str, rows: &[Row]) -> String {
     for row in rows {
         let _ = writeln!(
             text,
-            "{:<7} {:<31} {:>7} {:>4}",
+            "{:<12} {:<31} {:>7} {:>4}",
             row.flavour, row.target, row.bytes, row.goal
         );
     }

@@ -160,7 +160,7 @@ pub struct Engine {
 impl Engine {
     /// `index` distinguishes the loops of a server.
     pub fn new(index: u8, settings: Settings) -> Result<Engine, Error> {
-        let io = |errno| Error::io(errno, format_args!("epoll"));
+        let io = |errno| Error::io(errno, "epoll");
         let remote = Arc::new(Remote::new().map_err(io)?);
         remote
             .epoll()
@@ -198,7 +198,7 @@ impl Engine {
     pub fn fd(&self) -> Result<c_int, Error> {
         let mut alarm = self.alarm.lock();
         if alarm.is_none() {
-            let io = |errno| Error::io(errno, format_args!("timerfd"));
+            let io = |errno| Error::io(errno, "timerfd");
             let mut timer = Timer::new().map_err(io)?;
             self.remote
                 .epoll()

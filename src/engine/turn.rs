@@ -89,7 +89,7 @@ impl Turn<'_> {
         let epoll = self.engine.remote.epoll();
         epoll
             .wait(&mut events, wait)
-            .map_err(|errno| Error::io(errno, format_args!("epoll_wait")))?;
+            .map_err(|errno| Error::io(errno, "epoll_wait"))?;
         // Who slept until a deadline has to see that it has come.
         let now = if events.is_empty() {
             monotonic_ms()
@@ -404,7 +404,7 @@ fn close_info(local: &mut Local, id: ConnId, ending: Ending) -> CloseInfo {
             info.code = violation.code();
             info.reason = words(violation.why());
         }
-        Ending::Io(errno) => info.reason = Line::from(format_args!("{errno}")),
+        Ending::Io(errno) => info.reason = Line::from(errno),
         Ending::Lost => info.reason = words(LOST),
         Ending::PongTimeout => info.reason = words(Timeout::PongMissing.why()),
         Ending::CloseTimeout => info.reason = words(Timeout::CloseTimedOut.why()),
@@ -416,7 +416,7 @@ fn close_info(local: &mut Local, id: ConnId, ending: Ending) -> CloseInfo {
 }
 
 fn words(text: &str) -> Line<128> {
-    Line::from(format_args!("{text}"))
+    Line::from(text)
 }
 
 /// Hands on a payload with a NUL behind it, which covers the first byte of what follows; that is

@@ -65,7 +65,7 @@ impl Local {
             Command::Adopt { stream, peer } => {
                 if let Err(status) = self.adopt(stream, *peer) {
                     let text = Status::text_of(status as i32).to_str().unwrap_or("");
-                    crate::log::error(format_args!("{peer}: not taken in: {text}"));
+                    crate::log::error(words!("{}: not taken in: {}", *peer, text));
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! Dates of HTTP headers, compared with one another and never with the clock of this machine, which
 //! on a board may not be set.
 
+use crate::text::alike;
+
 /// Seconds since 1970 of "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7), or with dashes
 /// and two digits for the year, as old cookies have it. None: something else.
 pub fn date(text: &[u8]) -> Option<u64> {
@@ -9,10 +11,12 @@ pub fn date(text: &[u8]) -> Option<u64> {
         .get(comma + 1..)?
         .split(|b| matches!(b, b' ' | b'-' | b':'))
         .filter(|part| !part.is_empty());
-    let day = number(parts.next()?)?;
+    // Small numbers, which 32-bit machines divide by themselves.
+    let small = |part| u32::try_from(number(part)?).ok();
+    let day = small(parts.next()?)?;
     let name = parts.next()?;
-    let month = MONTHS.iter().position(|m| m.eq_ignore_ascii_case(name))? as u64;
-    let year = match number(parts.next()?)? {
+    let month = MONTHS.iter().position(|m| alike(m, name))? as u32;
+    let year = match small(parts.next()?)? {
         // RFC 6265 section 5.1.1, 3 and 4.
         year @ 70..=99 => 1900 + year,
         year @ 0..=69 => 2000 + year,
@@ -21,9 +25,9 @@ pub fn date(text: &[u8]) -> Option<u64> {
         100..=1969 => return Some(0),
         _ => return None,
     };
-    let hour = number(parts.next()?)?;
-    let minute = number(parts.next()?)?;
-    let second = number(parts.next()?)?;
+    let hour = small(parts.next()?)?;
+    let minute = small(parts.next()?)?;
+    let second = small(parts.next()?)?;
     if !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -36,7 +40,8 @@ pub fn date(text: &[u8]) -> Option<u64> {
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
     // From March of the year 0 to January 1970.
     let days = days.checked_sub(719_468)?;
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+    let time = (hour * 60 + minute) * 60 + second;
+    Some(u64::from(days) * 86_400 + u64::from(time))
 }
 
 /// A number without sign, of at most 18 digits.
