@@ -29,7 +29,7 @@
 // Or'ed to the kind of a message that is sent: it is not compressed, since that would be in vain
 // (pictures, archives, ciphertext) or unwise (a secret beside text of an attacker's choice, RFC
 // 7692 section 8). Of no effect on connections without compression.
-#define WS_UNCOMPRESSED 256
+#define WS_UNCOMPRESSED 16
 
 // In ping_interval_ms and pong_timeout_ms: never.
 #define WS_NEVER 4294967295

@@ -88,7 +88,7 @@ pub struct ws_deflate_info {
 /// Or'ed to the kind of a message that is sent: it is not compressed, since that would be in vain
 /// (pictures, archives, ciphertext) or unwise (a secret beside text of an attacker's choice, RFC
 /// 7692 section 8). Of no effect on connections without compression.
-pub const WS_UNCOMPRESSED: c_int = 0x100;
+pub const WS_UNCOMPRESSED: c_int = 0x10;
 
 /// From the fields of a config.
 pub unsafe fn settings(
