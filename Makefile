@@ -19,6 +19,9 @@ DROPIN ?= 1
 PROTO  ?= 1
 # REACH=0: clients without proxies, redirects and kept cookies.
 REACH  ?= 1
+# permessage-deflate. bundled: with zlib-rs inside. system: with the system's libz, against which programs are then linked,
+# too. 0: without. What is built for boards is small unless asked for more.
+DEFLATE ?= $(if $(filter board,$(PROFILE)),0,bundled)
 # A Rust target, such as armv7-unknown-linux-gnueabihf, together with CC=arm-linux-gnueabihf-gcc.
 TARGET ?=
 # For make cross: the tool `cross`, or debian (Debian's packages, no container).
@@ -31,9 +34,14 @@ REAL    := libws.so.$(VERSION)
 # As in build.rs: the major version is that of the ABI.
 SONAME  := libws.so.$(firstword $(subst ., ,$(VERSION)))
 
+ifeq ($(filter bundled system 0,$(DEFLATE)),)
+  $(error DEFLATE is bundled, system or 0, not '$(DEFLATE)')
+endif
+
 empty :=
 comma := ,
-PARTS := $(if $(STD),std) $(if $(filter-out 0,$(PROTO)),proto) $(if $(filter-out 0,$(DROPIN)),dropin) $(if $(filter-out 0,$(REACH)),reach)
+PARTS := $(if $(STD),std) $(if $(filter-out 0,$(PROTO)),proto) $(if $(filter-out 0,$(DROPIN)),dropin) $(if $(filter-out 0,$(REACH)),reach) \
+    $(if $(filter bundled,$(DEFLATE)),deflate) $(if $(filter system,$(DEFLATE)),deflate-system)
 PARTS := $(subst $(empty) ,$(comma),$(strip $(PARTS)))
 
 ifeq ($(STD),)
@@ -50,6 +58,9 @@ else
   CARGO_FLAGS   :=
   RUSTC_FLAGS   :=
   LIBS_PRIVATE  := -lgcc_s -lrt -lpthread -lm -ldl
+endif
+ifeq ($(DEFLATE),system)
+  LIBS_PRIVATE  += -lz
 endif
 
 CARGO_FLAGS += --no-default-features --features '$(PARTS)'
@@ -104,6 +115,7 @@ help:
 	@echo 'PROFILE=board     small instead of fast'
 	@echo 'DROPIN=0 PROTO=0  without ws_wfl_*; without ws_proto_*, ws_frame_*, ws_mask, ws_accept_key'
 	@echo 'REACH=0           clients without proxies, redirects, kept cookies'
+	@echo 'DEFLATE=system    compress with the system'"'"'s libz instead of zlib-rs inside; 0: not at all, as for boards'
 	@echo 'TARGET=armv7-unknown-linux-gnueabihf CC=arm-linux-gnueabihf-gcc    for another machine'
 	@echo 'BUILD=DIR         build there instead of in $(BUILD)'
 
@@ -212,6 +224,7 @@ test:
 # What it ships is small: PROFILE=board unless said otherwise. For another ARM machine than one of Debian's: docs/cross.md.
 cross:
 	ENGINE='$(ENGINE)' STD='$(STD)' THUMB='$(THUMB)' DROPIN='$(DROPIN)' PROTO='$(PROTO)' REACH='$(REACH)' BUILD='$(BUILD)' CARGO='$(CARGO)' \
+	    DEFLATE='$(if $(filter file,$(origin DEFLATE)),0,$(DEFLATE))' \
 	    PROFILE='$(if $(filter file,$(origin PROFILE)),board,$(PROFILE))' cross/build '$(TARGET)'
 
 test-arm:

@@ -21,6 +21,7 @@ enum {
 struct options {
     const char *url;
     const char *agent;
+    int deflate;
 };
 
 // One connection: what has come of it.
@@ -92,10 +93,11 @@ static void on_close(ws_client *client, const ws_close_info *info, void *user)
 }
 
 // Connects to URL + path and stays until the connection has ended. Returns 0 if it had been opened.
-static int visit(const char *base, const char *path, struct session *session)
+static int visit(const struct options *options, const char *path, struct session *session)
 {
     ws_client_config config = {.struct_size = sizeof config};
     ws_client *client;
+    const char *base = options->url;
     size_t base_len = strlen(base);
     char url[1024];
     int len;
@@ -110,6 +112,8 @@ static int visit(const char *base, const char *path, struct session *session)
     config.url = url;
     config.max_message_size = MESSAGE_MAX_BYTES;
     config.max_send_queue = 2 * (size_t)MESSAGE_MAX_BYTES + 64 * 1024;
+    // Its offer leaves every parameter to the server, which the cases try out.
+    config.deflate = options->deflate ? WS_DEFLATE_BEST : WS_DEFLATE_OFF;
     config.on_open = on_open;
     config.on_message = on_message;
     config.on_close = on_close;
@@ -145,7 +149,7 @@ static int run_case(const struct options *options, unsigned long number, unsigne
         perror("autobahn_client: stdout");
         return -1;
     }
-    return visit(options->url, path, &session);
+    return visit(options, path, &session);
 }
 
 static int update_reports(const struct options *options)
@@ -158,7 +162,7 @@ static int update_reports(const struct options *options)
         fprintf(stderr, "autobahn_client: --agent is too long\n");
         return -1;
     }
-    return visit(options->url, path, &session);
+    return visit(options, path, &session);
 }
 
 static int run_all(const struct options *options)
@@ -166,7 +170,7 @@ static int run_all(const struct options *options)
     struct session counting = {.echo = 0};
     unsigned long number;
 
-    if (visit(options->url, "/getCaseCount", &counting) != 0)
+    if (visit(options, "/getCaseCount", &counting) != 0)
         return -1;
     if (counting.number == 0 && !interrupted) {
         fprintf(stderr, "autobahn_client: the server has told no case count\n");
@@ -186,6 +190,7 @@ static void print_help(void)
          "write its report.\n"
          "\n"
          "  --agent NAME  name in the report, of characters that a URL may hold (libws)\n"
+         "  --deflate     offer compression\n"
          "  --help        this text\n"
          "\n"
          "Exit status: 0 when all cases have run or after Ctrl-C, 1 when the server could not be reached.\n"
@@ -195,9 +200,10 @@ static void print_help(void)
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { AGENT = 1, HELP };
+    enum { AGENT = 1, DEFLATE, HELP };
     static const struct option table[] = {
         {"agent", required_argument, NULL, AGENT},
+        {"deflate", no_argument, NULL, DEFLATE},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
@@ -208,6 +214,9 @@ static int read_options(int argc, char **argv, struct options *options)
         switch (option) {
         case AGENT:
             options->agent = optarg;
+            break;
+        case DEFLATE:
+            options->deflate = 1;
             break;
         case HELP:
             print_help();

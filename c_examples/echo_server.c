@@ -25,6 +25,7 @@ struct options {
     unsigned long ping_interval;
     int reuse_port;
     unsigned long pong_timeout;
+    int deflate;
     int quiet;
 };
 
@@ -61,10 +62,14 @@ static int catch_signals(void)
 static void on_open(ws_server *server, ws_conn_id conn, const ws_request *request, void *user)
 {
     const struct options *options = user;
+    ws_deflate_info deflate = {.struct_size = sizeof deflate};
 
-    (void)server;
-    if (!options->quiet)
-        fprintf(stderr, "%llu: open, from %s\n", (unsigned long long)conn, ws_request_peer(request));
+    if (options->quiet)
+        return;
+    if (ws_server_deflate(server, conn, &deflate) != WS_OK)
+        deflate.active = 0;
+    fprintf(stderr, "%llu: open, from %s%s\n", (unsigned long long)conn, ws_request_peer(request),
+            deflate.active ? ", with compression" : "");
 }
 
 // Keeps a copy of the message and stops reading, so that no second one can come before it is sent.
@@ -154,6 +159,7 @@ static void print_help(void)
          "  --ping-interval MS      ping after that much silence, 0: never (30000)\n"
          "  --reuse-port            share the port with other processes that say so too\n"
          "  --pong-timeout MS       silence after that before a peer counts as gone (10000)\n"
+         "  --deflate [MODE]        compress, where the client agrees: small, balanced (balanced) or best\n"
          "  --quiet                 no line for each connection\n"
          "  --help                  this text\n"
          "\n"
@@ -174,6 +180,32 @@ static int read_number(const char *option, const char *text, unsigned long min, 
     return -1;
 }
 
+// Reads the name of a way to compress, which may follow --deflate as its argument or as the next word of the command line.
+// Without one it is "balanced". Complains and returns -1 if it is none.
+static int read_deflate(const char *name, int argc, char **argv, int *mode)
+{
+    static const char *const names[] = {"small", "balanced", "best"};
+    static const int modes[] = {WS_DEFLATE_SMALL, WS_DEFLATE_BALANCED, WS_DEFLATE_BEST};
+    size_t i;
+
+    for (i = 0; i < 3; i++) {
+        if (name != NULL && strcmp(name, names[i]) == 0) {
+            *mode = modes[i];
+            return 0;
+        }
+        if (name == NULL && optind < argc && strcmp(argv[optind], names[i]) == 0) {
+            *mode = modes[i];
+            optind++;
+            return 0;
+        }
+    }
+    *mode = WS_DEFLATE_BALANCED;
+    if (name == NULL)
+        return 0;
+    fprintf(stderr, "echo_server: --deflate wants small, balanced or best\n");
+    return -1;
+}
+
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
@@ -187,6 +219,7 @@ static int read_options(int argc, char **argv, struct options *options)
         PING_INTERVAL,
         PONG_TIMEOUT,
         REUSE_PORT,
+        DEFLATE,
         QUIET,
         HELP
     };
@@ -200,6 +233,7 @@ static int read_options(int argc, char **argv, struct options *options)
         {"ping-interval", required_argument, NULL, PING_INTERVAL},
         {"reuse-port", no_argument, NULL, REUSE_PORT},
         {"pong-timeout", required_argument, NULL, PONG_TIMEOUT},
+        {"deflate", optional_argument, NULL, DEFLATE},
         {"quiet", no_argument, NULL, QUIET},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
@@ -236,6 +270,9 @@ static int read_options(int argc, char **argv, struct options *options)
             break;
         case REUSE_PORT:
             options->reuse_port = 1;
+            break;
+        case DEFLATE:
+            bad = read_deflate(optarg, argc, argv, &options->deflate);
             break;
         case QUIET:
             options->quiet = 1;
@@ -281,6 +318,7 @@ static ws_server *make_server(struct options *options)
     config.handshake_timeout_ms = (uint32_t)options->handshake_timeout;
     config.ping_interval_ms = options->ping_interval == 0 ? WS_NEVER : (uint32_t)options->ping_interval;
     config.pong_timeout_ms = (uint32_t)options->pong_timeout;
+    config.deflate = options->deflate;
     config.on_open = on_open;
     config.on_message = on_message;
     config.on_writable = on_writable;

@@ -39,6 +39,7 @@ struct options {
     const char *proxy;
     unsigned long redirects;
     unsigned long timeout;
+    int deflate;
 };
 
 struct cat {
@@ -362,6 +363,8 @@ static int run(const struct options *options)
         config.proxy = options->proxy;
     config.max_message_size = 64 * 1024 * 1024;
     config.max_send_queue = 2 * LINE_MAX_BYTES;
+    // Only long messages are compressed: a short one gains nothing that a packet would not have room for anyway.
+    config.deflate = options->deflate ? WS_DEFLATE_BALANCED : WS_DEFLATE_OFF;
     config.on_open = on_open;
     config.on_message = on_message;
     config.on_writable = on_writable;
@@ -401,6 +404,7 @@ static void print_help(void)
          "  --timeout MS        time for opening the connection (10000)\n"
          "  --proxy URL         go through a proxy (http://, socks5://), or \"env\": as the environment says\n"
          "  --redirects N       follow so many redirects (none)\n"
+         "  --deflate           offer compression\n"
          "  --help              this text\n"
          "\n"
          "Exit status: 0 after a clean close or Ctrl-C, 1 when the connection could not be opened (or\n"
@@ -444,7 +448,7 @@ static int read_number(const char *name, const char *text, unsigned long *out)
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { ONCE = 1, HEADER, SUBPROTOCOL, TIMEOUT, PROXY, REDIRECTS, HELP };
+    enum { ONCE = 1, HEADER, SUBPROTOCOL, TIMEOUT, PROXY, REDIRECTS, DEFLATE, HELP };
     static const struct option table[] = {
         {"once", required_argument, NULL, ONCE},
         {"header", required_argument, NULL, HEADER},
@@ -452,6 +456,7 @@ static int read_options(int argc, char **argv, struct options *options)
         {"timeout", required_argument, NULL, TIMEOUT},
         {"proxy", required_argument, NULL, PROXY},
         {"redirects", required_argument, NULL, REDIRECTS},
+        {"deflate", no_argument, NULL, DEFLATE},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
@@ -477,6 +482,9 @@ static int read_options(int argc, char **argv, struct options *options)
             break;
         case REDIRECTS:
             bad = read_number("redirects", optarg, &options->redirects);
+            break;
+        case DEFLATE:
+            options->deflate = 1;
             break;
         case HELP:
             print_help();

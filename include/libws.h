@@ -26,6 +26,11 @@
 
 #define WS_VERSION "0.1.0"
 
+// Or'ed to the kind of a message that is sent: it is not compressed, since that would be in vain
+// (pictures, archives, ciphertext) or unwise (a secret beside text of an attacker's choice, RFC
+// 7692 section 8). Of no effect on connections without compression.
+#define WS_UNCOMPRESSED 16
+
 // In ping_interval_ms and pong_timeout_ms: never.
 #define WS_NEVER 4294967295
 
@@ -114,6 +119,31 @@ typedef enum {
     // End the transport.
     WS_PROTO_END = 2,
 } ws_proto_end;
+
+// In send_context_takeover and receive_context_takeover.
+typedef enum {
+    // Messages refer back to earlier ones in the same direction.
+    WS_DEFLATE_KEEP = 1,
+    // Each message is compressed by itself.
+    WS_DEFLATE_FORGET = 2,
+} ws_deflate_context;
+
+// How messages are compressed (permessage-deflate, RFC 7692), where the peer agrees to it: the
+// field `deflate` of the configs. Each choice sets what ws_deflate_options says in detail.
+typedef enum {
+    // Not at all.
+    WS_DEFLATE_OFF = 0,
+    // Every message by itself, window 4 KiB, level 3. All connections of a thread share one
+    // compressor and one decompressor, so that an idle connection costs nothing more than one
+    // without compression.
+    WS_DEFLATE_SMALL = 1,
+    // Messages refer back to earlier ones, which makes much of short and similar messages; window
+    // 4 KiB, level 5. Each connection keeps its own state once it is used, see
+    // docs/compression.md.
+    WS_DEFLATE_BALANCED = 2,
+    // As balanced, window 32 KiB, level 7.
+    WS_DEFLATE_BEST = 3,
+} ws_deflate_mode;
 
 // How much a log line matters.
 typedef enum {
@@ -219,7 +249,8 @@ typedef struct {
     // The bytes of this piece, never NULL. Text is checked as UTF-8 up to here; a character may be
     // split between two pieces.
     const void *data;
-    // Bytes in data: 0 to the size of the receive buffer. 0 only in the last piece.
+    // Bytes in data: 0 to the size of the receive buffer, or to 16 KiB where the message was
+    // compressed. 0 only in the last piece.
     size_t len;
     // Bytes of this message in the pieces before this one: 0 in the first.
     uint64_t offset;
@@ -243,6 +274,35 @@ typedef struct {
     // The reason that came with the code, or what libws found wrong. UTF-8, never NULL.
     const char *reason;
 } ws_close_info;
+
+// Details of compression: the field `deflate_options` of the configs. Zero-initialise it and set
+// struct_size: every other field left zero means what the mode (`deflate`) brings along. Copied.
+// What is agreed on with a peer may be less: its window may be smaller, and it may ask for no
+// context. Grows at the end only.
+typedef struct {
+    // sizeof(ws_deflate_options).
+    size_t struct_size;
+    // Window of what is sent: a power of two, 9 (512 bytes) to 15 (32 KiB) [by the mode].
+    uint32_t send_window_bits;
+    // Window of what is received, likewise. A peer that cannot bound its window is asked to take
+    // over no context instead.
+    uint32_t receive_window_bits;
+    // WS_DEFLATE_KEEP or WS_DEFLATE_FORGET [by the mode].
+    int send_context_takeover;
+    // WS_DEFLATE_KEEP or WS_DEFLATE_FORGET [by the mode].
+    int receive_context_takeover;
+    // 1 (fastest) to 9 (smallest output) [by the mode].
+    uint32_t level;
+    // Memory of a compressor beside its window, 1 (least) to 9; with zlib 2^(mem_level + 9) bytes
+    // [by the mode].
+    uint32_t mem_level;
+    // Messages shorter than that many bytes are sent as they are [128].
+    size_t min_size;
+    // The most bytes that one byte of a received message may inflate to, on average over the
+    // message; one that goes beyond fails the connection with close code 1009 [any].
+    // max_message_size bounds the message itself, while it is inflated.
+    uint32_t max_ratio;
+} ws_deflate_options;
 
 // Configures a server. Zero-initialise it and set struct_size: every field left zero means the
 // default in brackets. Strings are copied by ws_server_new(). Grows at the end only; programs
@@ -326,7 +386,29 @@ typedef struct {
     int reuse_port;
     // As ws_client_config.keepalive_s [60].
     uint32_t keepalive_s;
+    // Compression of messages (permessage-deflate): a ws_deflate_mode [WS_DEFLATE_OFF]. Clients
+    // that do not offer it are served without.
+    int deflate;
+    // Details of it [those of the mode].
+    const ws_deflate_options *deflate_options;
 } ws_server_config;
+
+// What was agreed on for a connection. Set struct_size, then call ws_server_deflate(),
+// ws_client_deflate() or ws_proto_deflate().
+typedef struct {
+    // sizeof(ws_deflate_info).
+    size_t struct_size;
+    // 1: messages may be compressed, both ways. 0: none is; the other fields are 0.
+    int active;
+    // Window of what is sent, 8 to 15.
+    uint32_t send_window_bits;
+    // Window of what is received, 8 to 15.
+    uint32_t receive_window_bits;
+    // 1: messages that are sent may refer back to earlier ones. 0: they do not.
+    int send_context_takeover;
+    // 1: messages that are received may refer back to earlier ones. 0: they do not.
+    int receive_context_takeover;
+} ws_deflate_info;
 
 // Numbers since a server or client was made, of all its threads together. Each is exact, but they
 // are not taken at one instant. Set struct_size, then call ws_server_stats() or ws_client_stats().
@@ -356,6 +438,14 @@ typedef struct {
     uint64_t protocol_errors;
     // Connections ended by a timeout: handshake, pong, or close.
     uint64_t timeouts;
+    // Bytes of messages that were sent compressed, before that.
+    uint64_t deflate_sent_before;
+    // What they became.
+    uint64_t deflate_sent_after;
+    // Bytes of compressed messages that were received, as they came.
+    uint64_t deflate_received_before;
+    // What they became.
+    uint64_t deflate_received_after;
 } ws_stats;
 
 // An attempt to connect that is going to be made, and the failure or the end that it follows.
@@ -488,6 +578,11 @@ typedef struct {
     // WS_ERR_AGAIN: dropped, as the queue was full. WS_ERR_CLOSED: dropped, as no further connection
     // comes. Those that were sent are told in the order of their numbers, and so are those dropped.
     void (*on_sent)(ws_client *client, uint64_t number, ws_status status, void *user);
+    // Compression of messages (permessage-deflate): a ws_deflate_mode [WS_DEFLATE_OFF]. A
+    // server may decline it.
+    int deflate;
+    // Details of it [those of the mode].
+    const ws_deflate_options *deflate_options;
 } ws_client_config;
 
 // Configures a ws_proto. Zero-initialise it, set struct_size and role, for a client also url:
@@ -528,6 +623,11 @@ typedef struct {
     const char *url;
     // Client: extra request headers, "Name: value\r\n" each [none]; see ws_client_config.
     const char *headers;
+    // Compression of messages (permessage-deflate): a ws_deflate_mode [WS_DEFLATE_OFF]. The peer
+    // may decline it, or not offer it. Nothing is shared between several ws_proto.
+    int deflate;
+    // Details of it [those of the mode].
+    const ws_deflate_options *deflate_options;
 } ws_proto_config;
 
 // What has happened. Zero-initialise it, set struct_size, and hand it to ws_proto_next(); fields
@@ -658,8 +758,8 @@ ws_status ws_response_body(ws_response *response,
 
 // Makes a server. It listens nowhere yet. config is copied. *out is NULL on error, else free it
 // with ws_server_free().
-// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for
-// epoll).
+// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_UNSUPPORTED: deflate, in a build
+// without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll).
 ws_status ws_server_new(const ws_server_config *config, ws_server **out);
 
 // Listens at url: "ws://0.0.0.0:9001", "ws://[::]:9001" (IPv6 only), "ws://localhost:0" (port 0:
@@ -712,7 +812,8 @@ void ws_server_stop(ws_server *server);
 ws_status ws_server_free(ws_server *server);
 
 // Queues a message for conn, in the order of the calls of a thread; never blocks. data: len bytes,
-// copied; NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+// copied; NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY, which
+// WS_UNCOMPRESSED may be or'ed to. max_send_queue is compared with len before it is compressed.
 // WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called.
 // WS_ERR_CLOSED, WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue), WS_ERR_NO_MEMORY,
 // WS_ERR_INVALID_ARG. [any thread]
@@ -722,8 +823,9 @@ ws_status ws_server_send(ws_server *server,
                          const void *data,
                          size_t len);
 
-// Queues a message for every open connection; encoded once. A receiver whose queue is full is left
-// out (counted in ws_stats.messages_dropped; on_writable follows there).
+// Queues a message for every open connection; encoded once, and compressed once for those that
+// take no context over. A receiver whose queue is full is left out (counted in
+// ws_stats.messages_dropped; on_writable follows there).
 // WS_OK: also when nobody is connected. WS_ERR_AGAIN: broadcasts are called faster than the loops
 // take them; nothing was queued. Else as ws_server_send(). [any thread]
 ws_status ws_server_broadcast(ws_server *server, int kind, const void *data, size_t len);
@@ -775,6 +877,10 @@ ws_status ws_server_set_conn_user(ws_server *server, ws_conn_id conn, void *conn
 // The pointer attached to conn; NULL at first and for a stale id. Valid in on_close. [any thread]
 void *ws_server_conn_user(ws_server *server, ws_conn_id conn);
 
+// What was agreed on about compression. out->struct_size must be set. WS_ERR_CLOSED: a stale id.
+// WS_ERR_INVALID_ARG. [any thread]
+ws_status ws_server_deflate(ws_server *server, ws_conn_id conn, ws_deflate_info *out);
+
 // Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields
 // that it has. WS_ERR_INVALID_ARG. [any thread]
 ws_status ws_server_stats(const ws_server *server, ws_stats *out);
@@ -782,8 +888,10 @@ ws_status ws_server_stats(const ws_server *server, ws_stats *out);
 // Makes a client. It connects when it is run, started or polled. config is copied. *out is NULL on
 // error, else free it with ws_client_free().
 // WS_ERR_INVALID_ARG: ws_last_error() names the field or the variable. WS_ERR_UNSUPPORTED: a wss://
-// URL. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, or the kernel has no randomness).
-ws_status ws_client_new(const ws_client_config *config, ws_client **out);
+// URL, or deflate in a build without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll,
+// or the kernel has no randomness).
+ws_status ws_client_new(const ws_client_config *config,
+                        ws_client **out);
 
 // Connects and serves the connection in this thread until it is closed for good, or
 // ws_client_stop().
@@ -808,7 +916,8 @@ ws_status ws_client_poll(ws_client *client, int timeout_ms);
 int ws_client_fd(const ws_client *client);
 
 // Queues a message, in the order of the calls of a thread; never blocks. data: len bytes, copied;
-// NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+// NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY, which
+// WS_UNCOMPRESSED may be or'ed to. max_send_queue is compared with len before it is compressed.
 // WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called.
 // WS_ERR_CLOSED: not open. WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue),
 // WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
@@ -878,6 +987,10 @@ int ws_client_http_status(const ws_client *client);
 // another thread; the text lives until the next on_open.
 const char *ws_client_subprotocol(const ws_client *client);
 
+// What was agreed on about compression. out->struct_size must be set.
+// WS_ERR_CLOSED: not open. WS_ERR_INVALID_ARG. [any thread]
+ws_status ws_client_deflate(ws_client *client, ws_deflate_info *out);
+
 // Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields
 // that it has. WS_ERR_INVALID_ARG. [any thread]
 ws_status ws_client_stats(const ws_client *client, ws_stats *out);
@@ -942,7 +1055,8 @@ ws_status ws_proto_refuse(ws_proto *proto,
                           uint64_t now_ms);
 
 // Queues a message in one frame. data: len bytes, copied (it may be an event's); NULL with len 0 is
-// an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+// an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY, which WS_UNCOMPRESSED may be
+// or'ed to.
 // WS_OK: queued. WS_ERR_AGAIN: max_send_queue would be exceeded; nothing was queued, try again when
 // output has been written. WS_ERR_CLOSED: not open, or closing. WS_ERR_UTF8, WS_ERR_TOO_BIG (larger
 // than max_send_queue), WS_ERR_NO_MEMORY, WS_ERR_IO (no randomness for a mask), WS_ERR_INVALID_ARG
@@ -950,8 +1064,9 @@ ws_status ws_proto_refuse(ws_proto *proto,
 ws_status ws_proto_send(ws_proto *proto, int kind, const void *data, size_t len);
 
 // Queues a fragment of a message (RFC 6455 section 5.4). The first one begins a message; the one
-// with fin other than 0 ends it. kind is that of the message and the same in all of them. Pings,
-// pongs and Close may be sent in between, other messages not.
+// with fin other than 0 ends it. kind is that of the message and the same in all of them (of
+// WS_UNCOMPRESSED only the first counts). Pings, pongs and Close may be sent in between, other
+// messages not.
 // As ws_proto_send(). WS_ERR_INVALID_ARG also when kind differs from the first fragment's.
 ws_status ws_proto_send_fragment(ws_proto *proto, int kind, const void *data, size_t len, int fin);
 
@@ -1010,6 +1125,10 @@ ws_status ws_proto_eof(ws_proto *proto);
 // server ends it after the closing handshake, the client waits for that until close_timeout_ms (RFC
 // 6455 section 7.1.1). WS_PROTO_END for NULL.
 ws_proto_end ws_proto_wants_end(const ws_proto *proto);
+
+// What was agreed on about compression, once WS_PROTO_OPEN has come. out->struct_size must be set.
+// WS_ERR_INVALID_ARG.
+ws_status ws_proto_deflate(ws_proto *proto, ws_deflate_info *out);
 
 // 1 while messages can be sent, else 0.
 int ws_proto_is_open(const ws_proto *proto);

@@ -21,7 +21,7 @@ macro_rules! programs {
     };
 }
 
-programs! { allocations backpressure client client_failures closing flaky frame hammer limits misuse misuse_send proto proto_misuse
+programs! { allocations backpressure client client_failures closing deflate flaky frame hammer limits misuse misuse_send proto proto_misuse
 queue races reach receiving reconnect reentry sending server_modes upgrade wakeups }
 
 #[test]
@@ -97,19 +97,26 @@ fn rust_layout() -> Vec<String> {
     layout!(ws_piece: kind data len offset last);
     layout!(ws_close_info: status code by_peer reason);
     layout!(ws_stats: struct_size connections_open connections_total handshakes_failed http_requests messages_received
-        messages_sent messages_dropped bytes_received bytes_sent protocol_errors timeouts);
+        messages_sent messages_dropped bytes_received bytes_sent protocol_errors timeouts deflate_sent_before
+        deflate_sent_after deflate_received_before deflate_received_after);
     layout!(ws_server_config: struct_size threads max_connections max_message_size max_send_queue receive_buffer_size
         handshake_timeout_ms close_timeout_ms ping_interval_ms pong_timeout_ms path subprotocols allowed_origins
         allowed_hosts on_upgrade on_http on_open on_message on_piece on_writable on_pong on_close user reuse_port
-        keepalive_s);
+        keepalive_s deflate deflate_options);
     layout!(ws_client_config: struct_size url subprotocols headers connect_timeout_ms close_timeout_ms ping_interval_ms
         pong_timeout_ms max_message_size max_send_queue receive_buffer_size reconnect_min_ms reconnect_max_ms on_open
         on_message on_piece on_writable on_pong on_close user proxy bearer_token cookies interface_name source_address
         proxy_from_env keep_cookies max_redirects keepalive_s queue_messages queue_policy queue_bytes on_reconnect
-        on_sent);
+        on_sent deflate deflate_options);
     layout!(ws_reconnect_info: attempt delay_ms status http_status code permanent reason);
     layout!(ws_proto_config: struct_size role pieces max_message_size max_send_queue handshake_timeout_ms
-        close_timeout_ms ping_interval_ms pong_timeout_ms subprotocols url headers);
+        close_timeout_ms ping_interval_ms pong_timeout_ms subprotocols url headers deflate deflate_options);
+    layout!(ws_deflate_options: struct_size send_window_bits receive_window_bits send_context_takeover
+        receive_context_takeover level mem_level min_size max_ratio);
+    layout!(ws_deflate_info: struct_size active send_window_bits receive_window_bits send_context_takeover
+        receive_context_takeover);
+    values!(ws_deflate_mode: WS_DEFLATE_OFF WS_DEFLATE_SMALL WS_DEFLATE_BALANCED WS_DEFLATE_BEST);
+    values!(ws_deflate_context: WS_DEFLATE_KEEP WS_DEFLATE_FORGET);
     layout!(ws_proto_event: struct_size r#type kind data len offset last by_peer request status code http_status
         reason);
     layout!(ws_frame_head: fin rsv opcode masked mask len);

@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The files with documentation for C programmers, in the header's order.
-const CHAPTERS: [&str; 8] = [
-    "status", "log", "types", "request", "server", "client", "proto", "frame",
+const CHAPTERS: [&str; 9] = [
+    "status", "log", "types", "deflate", "request", "server", "client", "proto", "frame",
 ];
 
 /// Columns. A doc comment that is longer also makes cbindgen break the prototype below it.

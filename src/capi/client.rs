@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::ffi::{c_char, c_int, c_void};
 
 use super::callbacks::ClientCallbacks;
+use super::deflate::{self, ws_deflate_info, ws_deflate_options};
 use super::guard::{self, Text};
 use super::status::ws_status;
 use super::types::{ws_close_info, ws_message, ws_piece, ws_reconnect_info, ws_stats};
@@ -152,12 +153,18 @@ pub struct ws_client_config {
             user: *mut c_void,
         ),
     >,
+    /// Compression of messages (permessage-deflate): a ws_deflate_mode [WS_DEFLATE_OFF]. A
+    /// server may decline it.
+    pub deflate: c_int,
+    /// Details of it [those of the mode].
+    pub deflate_options: *const ws_deflate_options,
 }
 
 /// Makes a client. It connects when it is run, started or polled. config is copied. *out is NULL on
 /// error, else free it with ws_client_free().
 /// WS_ERR_INVALID_ARG: ws_last_error() names the field or the variable. WS_ERR_UNSUPPORTED: a wss://
-/// URL. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, or the kernel has no randomness).
+/// URL, or deflate in a build without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll,
+/// or the kernel has no randomness).
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_new(
     config: *const ws_client_config,
@@ -210,7 +217,8 @@ pub unsafe extern "C" fn ws_client_fd(client: *const ws_client) -> c_int {
 }
 
 /// Queues a message, in the order of the calls of a thread; never blocks. data: len bytes, copied;
-/// NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+/// NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY, which
+/// WS_UNCOMPRESSED may be or'ed to. max_send_queue is compared with len before it is compressed.
 /// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called.
 /// WS_ERR_CLOSED: not open. WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue),
 /// WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
@@ -222,7 +230,8 @@ pub unsafe extern "C" fn ws_client_send(
     len: usize,
 ) -> ws_status {
     guard::client(client, |c| {
-        c.send(guard::kind(kind)?, guard::data(data, len)?)
+        let (kind, plain) = guard::outgoing(kind)?;
+        c.send(kind, guard::data(data, len)?, plain)
     })
 }
 
@@ -242,7 +251,10 @@ pub unsafe extern "C" fn ws_client_enqueue(
     number: *mut u64,
 ) -> ws_status {
     guard::client(client, |c| {
-        let given = guard::data(data, len).and_then(|data| c.enqueue(guard::kind(kind)?, data));
+        let given = guard::data(data, len).and_then(|data| {
+            let (kind, plain) = guard::outgoing(kind)?;
+            c.enqueue(kind, data, plain)
+        });
         if let Some(number) = number.as_mut() {
             *number = *given.as_ref().unwrap_or(&0);
         }
@@ -348,6 +360,16 @@ pub unsafe extern "C" fn ws_client_subprotocol(client: *const ws_client) -> *con
             .as_ref()
             .map_or(core::ptr::null(), |s| s.as_ptr())
     })
+}
+
+/// What was agreed on about compression. out->struct_size must be set.
+/// WS_ERR_CLOSED: not open. WS_ERR_INVALID_ARG. [any thread]
+#[no_mangle]
+pub unsafe extern "C" fn ws_client_deflate(
+    client: *mut ws_client,
+    out: *mut ws_deflate_info,
+) -> ws_status {
+    guard::client(client, |c| deflate::fill(out, c.deflate()?))
 }
 
 /// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields

@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::ffi::c_char;
 
 use super::client::ws_client_config;
+use super::deflate;
 use super::guard::Text;
 use super::reach;
 use super::server::{ws_server_config, WS_NEVER};
@@ -48,6 +49,8 @@ impl ws_server_config {
             ping_interval: interval(self.ping_interval_ms),
             pong_timeout: or(self.pong_timeout_ms, PONG_TIMEOUT),
             close_timeout: or(self.close_timeout_ms, CLOSE_TIMEOUT),
+            // SAFETY: a struct that begins with its size, as the caller promises.
+            deflate: unsafe { deflate::settings(self.deflate, self.deflate_options) }?,
         };
         // SAFETY: texts, as ws_server_new() asks for.
         let (path, subprotocols, allowed_origins, allowed_hosts) = unsafe {
@@ -123,6 +126,8 @@ impl ws_client_config {
             ping_interval: interval(self.ping_interval_ms),
             pong_timeout: or(self.pong_timeout_ms, PONG_TIMEOUT),
             close_timeout: or(self.close_timeout_ms, CLOSE_TIMEOUT),
+            // SAFETY: a struct that begins with its size, as the caller promises.
+            deflate: unsafe { deflate::settings(self.deflate, self.deflate_options) }?,
         };
         let connect_timeout = or(self.connect_timeout_ms, CONNECT_TIMEOUT);
         let min = self.reconnect_min_ms;

@@ -11,6 +11,7 @@ use core::mem::{size_of, ManuallyDrop};
 use core::{ptr, slice};
 
 use super::client::ws_client;
+use super::deflate::WS_UNCOMPRESSED;
 use super::request::{ws_request, ws_response};
 use super::server::ws_server;
 use super::status::ws_status;
@@ -290,6 +291,21 @@ pub fn kind(kind: c_int) -> Result<Kind, Error> {
     }
 }
 
+/// As `kind`, with the flags of a message that is sent: whether it is left as it is.
+#[inline]
+pub fn outgoing(kind: c_int) -> Result<(Kind, bool), Error> {
+    match kind {
+        1 => Ok((Kind::Text, false)),
+        2 => Ok((Kind::Binary, false)),
+        flagged => plain(flagged),
+    }
+}
+
+#[cold]
+fn plain(flagged: c_int) -> Result<(Kind, bool), Error> {
+    Ok((kind(flagged & !WS_UNCOMPRESSED)?, true))
+}
+
 #[cold]
 fn no_kind(kind: c_int) -> Error {
     Status::InvalidArg.because(words!("kind is {}, neither WS_TEXT nor WS_BINARY", kind))
@@ -328,6 +344,10 @@ pub unsafe fn fill_stats(out: *mut ws_stats, stats: &Stats) -> Result<(), Error>
         bytes_sent: stats.bytes_sent,
         protocol_errors: stats.protocol_errors,
         timeouts: stats.timeouts,
+        deflate_sent_before: stats.deflate_sent_before,
+        deflate_sent_after: stats.deflate_sent_after,
+        deflate_received_before: stats.deflate_received_before,
+        deflate_received_after: stats.deflate_received_after,
     };
     // SAFETY: the size was just looked at.
     unsafe { fill_out(out, &filled) };

@@ -13,6 +13,7 @@
 mod callbacks;
 mod client;
 mod config;
+mod deflate;
 #[cfg(feature = "dropin")]
 mod dropin;
 #[cfg(feature = "reach")]
@@ -38,6 +39,7 @@ pub mod table;
 mod types;
 
 pub use client::ws_client_config;
+pub use deflate::{ws_deflate_context, ws_deflate_info, ws_deflate_mode, ws_deflate_options};
 #[cfg(feature = "proto")]
 pub use frame::{ws_frame_head, ws_opcode};
 pub use log::ws_log_level;

@@ -2,6 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
+use super::deflate::{self, ws_deflate_info, ws_deflate_options};
 use super::proto_guard::{self as guard, Text};
 use super::proto_handle::Proto;
 use super::request::ws_request;
@@ -73,6 +74,11 @@ pub struct ws_proto_config {
     pub url: *const c_char,
     /// Client: extra request headers, "Name: value\r\n" each [none]; see ws_client_config.
     pub headers: *const c_char,
+    /// Compression of messages (permessage-deflate): a ws_deflate_mode [WS_DEFLATE_OFF]. The peer
+    /// may decline it, or not offer it. Nothing is shared between several ws_proto.
+    pub deflate: c_int,
+    /// Details of it [those of the mode].
+    pub deflate_options: *const ws_deflate_options,
 }
 
 /// What a ws_proto_event tells.
@@ -260,7 +266,8 @@ pub unsafe extern "C" fn ws_proto_refuse(
 }
 
 /// Queues a message in one frame. data: len bytes, copied (it may be an event's); NULL with len 0 is
-/// an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+/// an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY, which WS_UNCOMPRESSED may be
+/// or'ed to.
 /// WS_OK: queued. WS_ERR_AGAIN: max_send_queue would be exceeded; nothing was queued, try again when
 /// output has been written. WS_ERR_CLOSED: not open, or closing. WS_ERR_UTF8, WS_ERR_TOO_BIG (larger
 /// than max_send_queue), WS_ERR_NO_MEMORY, WS_ERR_IO (no randomness for a mask), WS_ERR_INVALID_ARG
@@ -273,13 +280,14 @@ pub unsafe extern "C" fn ws_proto_send(
     len: usize,
 ) -> ws_status {
     guard::proto(proto, |p| {
-        p.send(guard::kind(kind)?, guard::data(data, len)?)
+        p.send(guard::outgoing(kind)?, guard::data(data, len)?)
     })
 }
 
 /// Queues a fragment of a message (RFC 6455 section 5.4). The first one begins a message; the one
-/// with fin other than 0 ends it. kind is that of the message and the same in all of them. Pings,
-/// pongs and Close may be sent in between, other messages not.
+/// with fin other than 0 ends it. kind is that of the message and the same in all of them (of
+/// WS_UNCOMPRESSED only the first counts). Pings, pongs and Close may be sent in between, other
+/// messages not.
 /// As ws_proto_send(). WS_ERR_INVALID_ARG also when kind differs from the first fragment's.
 #[no_mangle]
 pub unsafe extern "C" fn ws_proto_send_fragment(
@@ -290,7 +298,7 @@ pub unsafe extern "C" fn ws_proto_send_fragment(
     fin: c_int,
 ) -> ws_status {
     guard::proto(proto, |p| {
-        p.send_fragment(guard::kind(kind)?, guard::data(data, len)?, fin != 0)
+        p.send_fragment(guard::outgoing(kind)?, guard::data(data, len)?, fin != 0)
     })
 }
 
@@ -404,6 +412,16 @@ pub unsafe extern "C" fn ws_proto_eof(proto: *mut ws_proto) -> ws_status {
 #[no_mangle]
 pub unsafe extern "C" fn ws_proto_wants_end(proto: *const ws_proto) -> ws_proto_end {
     guard::proto_or(proto, ws_proto_end::WS_PROTO_END, Proto::wants_end)
+}
+
+/// What was agreed on about compression, once WS_PROTO_OPEN has come. out->struct_size must be set.
+/// WS_ERR_INVALID_ARG.
+#[no_mangle]
+pub unsafe extern "C" fn ws_proto_deflate(
+    proto: *mut ws_proto,
+    out: *mut ws_deflate_info,
+) -> ws_status {
+    guard::proto(proto, |p| deflate::fill(out, p.deflate()))
 }
 
 /// 1 while messages can be sent, else 0.

@@ -6,6 +6,7 @@ use super::config::{
     check_headers, check_subprotocols, interval, message_limit, or, parsed_url, send_queue, text,
     CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PONG_TIMEOUT,
 };
+use super::deflate;
 use super::proto::ws_proto_config;
 use super::proto_guard::Text;
 use crate::error::{Error, Status};
@@ -57,6 +58,8 @@ impl ws_proto_config {
             ping_interval: interval(self.ping_interval_ms),
             pong_timeout: or(self.pong_timeout_ms, PONG_TIMEOUT),
             close_timeout: or(self.close_timeout_ms, CLOSE_TIMEOUT),
+            // SAFETY: a struct that begins with its size, as the caller promises.
+            deflate: unsafe { deflate::settings(self.deflate, self.deflate_options) }?,
         };
         let settings = endpoint::Settings {
             limits,

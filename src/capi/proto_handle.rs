@@ -17,6 +17,7 @@ use crate::net::random::Random;
 use crate::net::sys::memory::try_box;
 use crate::net::sys::Errno;
 use crate::proto::connection::{self, Masks, Payload, SendError};
+use crate::proto::deflate::Agreed;
 use crate::proto::endpoint::{Cause, CommandError, Ending, Endpoint, Event, Failure};
 use crate::proto::frame::Kind;
 use crate::server::checked_close;
@@ -143,14 +144,14 @@ impl Proto {
             }
             Event::Received(connection::Event::Piece {
                 kind,
-                range,
+                payload,
                 offset,
                 last,
             }) => {
                 told.kind = as_kind(kind) as c_int;
                 told.offset = offset;
                 told.last = c_int::from(last);
-                (WS_PROTO_PIECE, Payload::Input(range))
+                (WS_PROTO_PIECE, payload)
             }
             Event::Received(connection::Event::Ping(payload)) => (WS_PROTO_PING, payload),
             Event::Received(connection::Event::Pong(payload)) => (WS_PROTO_PONG, payload),
@@ -231,13 +232,23 @@ impl Proto {
         )
     }
 
-    pub fn send(&mut self, kind: Kind, data: &[u8]) -> Result<(), Error> {
-        answer(self.endpoint.send(kind, data, &mut self.masks))
+    pub fn send(&mut self, (kind, plain): (Kind, bool), data: &[u8]) -> Result<(), Error> {
+        answer(self.endpoint.send(kind, data, plain, &mut self.masks))
     }
 
-    pub fn send_fragment(&mut self, kind: Kind, data: &[u8], fin: bool) -> Result<(), Error> {
+    pub fn send_fragment(
+        &mut self,
+        (kind, plain): (Kind, bool),
+        data: &[u8],
+        fin: bool,
+    ) -> Result<(), Error> {
         let masks = &mut self.masks;
-        answer(self.endpoint.send_fragment(kind, data, fin, masks))
+        answer(self.endpoint.send_fragment(kind, data, fin, plain, masks))
+    }
+
+    /// How messages are compressed, if they are.
+    pub fn deflate(&self) -> Option<Agreed> {
+        self.endpoint.deflate()
     }
 
     pub fn ping(&mut self, data: &[u8]) -> Result<(), Error> {

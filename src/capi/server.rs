@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::ffi::{c_char, c_int, c_void};
 
 use super::callbacks::ServerCallbacks;
+use super::deflate::{self, ws_deflate_info, ws_deflate_options};
 use super::guard::{self, Text};
 use super::request::{ws_request, ws_response};
 use super::status::ws_status;
@@ -147,6 +148,11 @@ pub struct ws_server_config {
     pub reuse_port: c_int,
     /// As ws_client_config.keepalive_s [60].
     pub keepalive_s: u32,
+    /// Compression of messages (permessage-deflate): a ws_deflate_mode [WS_DEFLATE_OFF]. Clients
+    /// that do not offer it are served without.
+    pub deflate: c_int,
+    /// Details of it [those of the mode].
+    pub deflate_options: *const ws_deflate_options,
 }
 
 /// In ping_interval_ms and pong_timeout_ms: never.
@@ -154,8 +160,8 @@ pub const WS_NEVER: u32 = 0xffff_ffff;
 
 /// Makes a server. It listens nowhere yet. config is copied. *out is NULL on error, else free it
 /// with ws_server_free().
-/// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for
-/// epoll).
+/// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_UNSUPPORTED: deflate, in a build
+/// without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll).
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_new(
     config: *const ws_server_config,
@@ -252,7 +258,8 @@ pub unsafe extern "C" fn ws_server_free(server: *mut ws_server) -> ws_status {
 }
 
 /// Queues a message for conn, in the order of the calls of a thread; never blocks. data: len bytes,
-/// copied; NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY.
+/// copied; NULL with len 0 is an empty message. kind: WS_TEXT (checked as UTF-8) or WS_BINARY, which
+/// WS_UNCOMPRESSED may be or'ed to. max_send_queue is compared with len before it is compressed.
 /// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called.
 /// WS_ERR_CLOSED, WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue), WS_ERR_NO_MEMORY,
 /// WS_ERR_INVALID_ARG. [any thread]
@@ -265,12 +272,14 @@ pub unsafe extern "C" fn ws_server_send(
     len: usize,
 ) -> ws_status {
     guard::server(server, |s| {
-        s.send(ConnId(conn), guard::kind(kind)?, guard::data(data, len)?)
+        let (kind, plain) = guard::outgoing(kind)?;
+        s.send(ConnId(conn), kind, guard::data(data, len)?, plain)
     })
 }
 
-/// Queues a message for every open connection; encoded once. A receiver whose queue is full is left
-/// out (counted in ws_stats.messages_dropped; on_writable follows there).
+/// Queues a message for every open connection; encoded once, and compressed once for those that
+/// take no context over. A receiver whose queue is full is left out (counted in
+/// ws_stats.messages_dropped; on_writable follows there).
 /// WS_OK: also when nobody is connected. WS_ERR_AGAIN: broadcasts are called faster than the loops
 /// take them; nothing was queued. Else as ws_server_send(). [any thread]
 #[no_mangle]
@@ -281,7 +290,8 @@ pub unsafe extern "C" fn ws_server_broadcast(
     len: usize,
 ) -> ws_status {
     guard::server(server, |s| {
-        s.broadcast(None, guard::kind(kind)?, guard::data(data, len)?)
+        let (kind, plain) = guard::outgoing(kind)?;
+        s.broadcast(None, kind, guard::data(data, len)?, plain)
     })
 }
 
@@ -296,7 +306,8 @@ pub unsafe extern "C" fn ws_server_publish(
 ) -> ws_status {
     guard::server(server, |s| {
         let topic = Text::required(topic, "ws_server_publish: topic")?;
-        s.broadcast(Some(topic), guard::kind(kind)?, guard::data(data, len)?)
+        let (kind, plain) = guard::outgoing(kind)?;
+        s.broadcast(Some(topic), kind, guard::data(data, len)?, plain)
     })
 }
 
@@ -406,6 +417,17 @@ pub unsafe extern "C" fn ws_server_conn_user(
     guard::server_or(server, core::ptr::null_mut(), |s| {
         s.conn_user(ConnId(conn)) as *mut c_void
     })
+}
+
+/// What was agreed on about compression. out->struct_size must be set. WS_ERR_CLOSED: a stale id.
+/// WS_ERR_INVALID_ARG. [any thread]
+#[no_mangle]
+pub unsafe extern "C" fn ws_server_deflate(
+    server: *mut ws_server,
+    conn: ws_conn_id,
+    out: *mut ws_deflate_info,
+) -> ws_status {
+    guard::server(server, |s| deflate::fill(out, s.deflate(ConnId(conn))?))
 }
 
 /// Fills in the statistics. out->struct_size must be set; a smaller (older) struct gets the fields

@@ -39,7 +39,8 @@ pub struct ws_piece {
     /// The bytes of this piece, never NULL. Text is checked as UTF-8 up to here; a character may be
     /// split between two pieces.
     pub data: *const c_void,
-    /// Bytes in data: 0 to the size of the receive buffer. 0 only in the last piece.
+    /// Bytes in data: 0 to the size of the receive buffer, or to 16 KiB where the message was
+    /// compressed. 0 only in the last piece.
     pub len: usize,
     /// Bytes of this message in the pieces before this one: 0 in the first.
     pub offset: u64,
@@ -127,4 +128,12 @@ pub struct ws_stats {
     pub protocol_errors: u64,
     /// Connections ended by a timeout: handshake, pong, or close.
     pub timeouts: u64,
+    /// Bytes of messages that were sent compressed, before that.
+    pub deflate_sent_before: u64,
+    /// What they became.
+    pub deflate_sent_after: u64,
+    /// Bytes of compressed messages that were received, as they came.
+    pub deflate_received_before: u64,
+    /// What they became.
+    pub deflate_received_after: u64,
 }

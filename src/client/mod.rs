@@ -20,6 +20,7 @@ use crate::net::conns::ConnId;
 use crate::net::resolve::Lookups;
 use crate::net::sys::socket::Addr;
 use crate::net::sys::thread::{Mutex, Thread};
+use crate::proto::deflate::Agreed;
 use crate::proto::frame::Kind;
 use crate::proto::http::HttpError;
 use crate::proto::proxy::{Environment, Proxy};
@@ -134,8 +135,15 @@ impl Client {
         })
     }
 
-    pub fn send(&self, kind: Kind, data: &[u8]) -> Result<(), Error> {
-        Ok(self.engine.send(self.current()?, kind, data)?)
+    /// `plain`: it is not compressed.
+    pub fn send(&self, kind: Kind, data: &[u8], plain: bool) -> Result<(), Error> {
+        Ok(self.engine.send(self.current()?, kind, data, plain)?)
+    }
+
+    /// How messages are compressed, if they are.
+    pub fn deflate(&self) -> Result<Option<Agreed>, Error> {
+        let agreed = self.engine.remote().deflate(self.current()?);
+        Ok(agreed.ok_or(Status::Closed)?)
     }
 
     pub fn ping(&self, data: &[u8]) -> Result<(), Error> {

@@ -49,8 +49,8 @@ impl Outgoing {
 }
 
 impl Client {
-    /// Takes a message in, whether there is a connection or not; its number.
-    pub fn enqueue(&self, kind: Kind, data: &[u8]) -> Result<u64, Error> {
+    /// Takes a message in, whether there is a connection or not; its number. `plain`: it is not compressed.
+    pub fn enqueue(&self, kind: Kind, data: &[u8], plain: bool) -> Result<u64, Error> {
         if kind == Kind::Text && !utf8::is_valid(data) {
             return Err(Status::Utf8.into());
         }
@@ -65,7 +65,7 @@ impl Client {
             if self.controls.is_giving_up() || self.outgoing.over.load(Ordering::Relaxed) {
                 return Err(Status::Closed.into());
             }
-            queue.push(kind, copy)?
+            queue.push(kind, copy, plain)?
         };
         let news = !self.outgoing.busy.swap(true, Ordering::AcqRel);
         if self.engine.is_mine() {
@@ -95,7 +95,7 @@ impl Client {
                 if before >= window || before + need > settings.max_send_queue {
                     return None;
                 }
-                l.send(id, item.kind, &item.data).ok()?;
+                l.send(id, item.kind, &item.data, item.plain).ok()?;
                 l.queued(id)
             });
             let Some(Some(queued)) = sent else { break };

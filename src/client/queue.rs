@@ -44,6 +44,8 @@ pub struct Item {
     pub number: u64,
     pub kind: Kind,
     pub data: Box<[u8]>,
+    /// It is not compressed.
+    pub plain: bool,
     /// Sent when so many bytes are written.
     end: u64,
 }
@@ -61,7 +63,7 @@ impl Queue {
     }
 
     /// Takes a message in; its number. `TooBig`: larger than the whole queue; `Again`: no room.
-    pub fn push(&mut self, kind: Kind, data: Box<[u8]>) -> Result<u64, Status> {
+    pub fn push(&mut self, kind: Kind, data: Box<[u8]>, plain: bool) -> Result<u64, Status> {
         if data.len() > self.bounds.bytes {
             return Err(Status::TooBig);
         }
@@ -91,6 +93,7 @@ impl Queue {
         self.bytes += data.len();
         self.items.push_back(Item {
             number: self.last,
+            plain,
             kind,
             data,
             end: u64::MAX,
@@ -216,7 +219,7 @@ mod tests {
     }
 
     fn push(queue: &mut Queue, len: usize) -> Result<u64, Status> {
-        queue.push(Kind::Binary, alloc::vec![0; len].into_boxed_slice())
+        queue.push(Kind::Binary, alloc::vec![0; len].into_boxed_slice(), false)
     }
 
     fn all_dropped(queue: &mut Queue) -> Vec<u64> {

@@ -152,6 +152,7 @@ impl Client {
             url,
             subprotocols: self.config.subprotocols.as_deref(),
             headers: core::str::from_utf8(&headers).ok(),
+            deflate: self.config.settings.limits.deflate.as_ref(),
             key: state.key,
         };
         handshake::write_request(out, &offer)
@@ -245,9 +246,13 @@ impl Client {
         }
         let key = self.state.lock().key;
         let offered = self.config.subprotocols.as_deref();
-        let subprotocol = match handshake::read_response(head, &key, offered) {
+        let wanted = self.config.settings.limits.deflate.as_ref();
+        let (subprotocol, deflate) = match handshake::read_response(head, &key, offered, wanted) {
             Ok(Answer::Interim) => return After::Interim { until },
-            Ok(Answer::Agreed(subprotocol)) => subprotocol,
+            Ok(Answer::Agreed {
+                subprotocol,
+                deflate,
+            }) => (subprotocol, deflate),
             Err(error) => {
                 let status = error.status;
                 self.http_status.store(i32::from(status), Ordering::Relaxed);
@@ -270,7 +275,7 @@ impl Client {
         };
         self.http_status.store(101, Ordering::Relaxed);
         *self.subprotocol.lock() = subprotocol;
-        if !matches!(engine.with(|l| l.open(id)), Some(Ok(()))) {
+        if !matches!(engine.with(|l| l.open(id, deflate)), Some(Ok(()))) {
             return After::Drop(Ending::NoMemory);
         }
         // Earlier connections that linger are of no more interest.

@@ -132,6 +132,7 @@ fn upgrade(fd: Fd, url: &ClientUrl, until: u64) -> Result<c_int, &'static str> {
         url,
         subprotocols: None,
         headers: None,
+        deflate: None,
         key,
     };
     let mut request = Vec::new();
@@ -139,9 +140,9 @@ fn upgrade(fd: Fd, url: &ClientUrl, until: u64) -> Result<c_int, &'static str> {
     send_until(&fd, &request, until)?;
     loop {
         let head = read_head(&fd, &mut HeadBuffer::new(), until).map_err(|error| error.why)?;
-        match handshake::read_response(head, &key, None).map_err(|error| error.why)? {
+        match handshake::read_response(head, &key, None, None).map_err(|error| error.why)? {
             Answer::Interim => {}
-            Answer::Agreed(_) => break,
+            Answer::Agreed { .. } => break,
         }
     }
     let fd = given_away(fd).map_err(|_| "no descriptor left")?;

@@ -15,7 +15,7 @@ use crate::net::random::Random;
 use crate::net::sys::foreign::{peek, recv_both};
 use crate::net::sys::thread::Mutex;
 use crate::net::sys::{monotonic_ms, Errno, Fd};
-use crate::proto::connection::{Connection, Event, Io, Limits, Pool, Role};
+use crate::proto::connection::{Connection, Event, Io, Limits, Payload, Pool, Role};
 use crate::proto::frame::{Header, Kind, MAX_HEAD};
 use crate::proto::outbox::Outbox;
 use alloc::vec::Vec;
@@ -29,6 +29,7 @@ const LIMITS: Limits = Limits {
     ping_interval: None,
     pong_timeout: Limits::FOREVER,
     close_timeout: 2000,
+    deflate: None,
 };
 
 /// System calls of one `receive`. A peer that sends empty fragments for ever does not keep the
@@ -178,14 +179,15 @@ impl Own {
         match event {
             Event::Piece {
                 kind,
-                range,
+                payload: Payload::Input(range),
                 offset,
                 last,
             } => self.piece(kind, range, offset, last, place, keep),
             Event::Ping(_) => Some((0, DataType::Ping)),
             Event::Pong(_) => Some((0, DataType::Pong)),
             Event::Closed => Some(ENDED),
-            Event::Failed(_) | Event::Message { .. } => Some(refused(0)),
+            // Neither whole messages nor compressed ones were asked for.
+            Event::Failed(_) | Event::Message { .. } | Event::Piece { .. } => Some(refused(0)),
         }
     }
 

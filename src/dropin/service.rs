@@ -116,8 +116,8 @@ impl Service {
         }
         let mut len = frame_len(data.len(), false);
         let sent = match what {
-            DataType::Text => server.send(id, Kind::Text, data).is_ok(),
-            DataType::Binary => server.send(id, Kind::Binary, data).is_ok(),
+            DataType::Text => server.send(id, Kind::Text, data, true).is_ok(),
+            DataType::Binary => server.send(id, Kind::Binary, data, true).is_ok(),
             DataType::Ping => server.ping(id, data).is_ok(),
             DataType::Pong => pong(&server, id, data),
             DataType::Close => {
@@ -196,6 +196,7 @@ fn config() -> server::Config {
                 ping_interval: None,
                 pong_timeout: Limits::FOREVER,
                 close_timeout: CLOSE_TIMEOUT,
+                deflate: None,
             },
             // Bounded by MAX_QUEUED before each message, whatever the size of the last.
             max_send_queue: usize::MAX / 4,

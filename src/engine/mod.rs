@@ -26,7 +26,6 @@ use crate::net::sys::Fd;
 use crate::proto::connection::{Limits, Role};
 use crate::proto::frame::{frame_len, Kind};
 use crate::proto::http::HttpError;
-use crate::proto::outbox::Shared;
 use crate::text::Line;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -35,7 +34,7 @@ use conn::Ending;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering};
 use local::Local;
-use remote::{Command, Remote};
+use remote::{Broadcast, Command, Remote};
 use stats::{Counters, Stats};
 
 /// What an event loop is made with. Times are in milliseconds, sizes in bytes.
@@ -236,26 +235,32 @@ impl Engine {
     // ---- sending, from any thread ----
 
     #[inline(always)]
-    pub fn send(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
+    pub fn send(&self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Status> {
         // The short way is to be found in the caller's code, and nothing else.
         if !self.remote.has_commands() {
             if let Some(Some(sent)) = self.with(|l| l.send_short(id, kind, data)) {
                 return sent;
             }
         }
-        self.send_any(id, kind, data)
+        self.send_any(id, kind, data, plain)
     }
 
     #[inline(never)]
-    fn send_any(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
-        match self.as_owner(|l| l.send(id, kind, data)) {
+    fn send_any(&self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Status> {
+        match self.as_owner(|l| l.send(id, kind, data, plain)) {
             Some(result) => result,
-            None => self.send_from_afar(id, kind, data),
+            None => self.send_from_afar(id, kind, data, plain),
         }
     }
 
     #[cold]
-    fn send_from_afar(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
+    fn send_from_afar(
+        &self,
+        id: ConnId,
+        kind: Kind,
+        data: &[u8],
+        plain: bool,
+    ) -> Result<(), Status> {
         if kind == Kind::Text && !crate::proto::utf8::is_valid(data) {
             return Err(Status::Utf8);
         }
@@ -272,6 +277,7 @@ impl Engine {
             id,
             kind,
             data: copied(data)?,
+            plain,
         };
         self.remote.push_to(id, need, limit, command)
     }
@@ -355,7 +361,7 @@ impl Engine {
                 .can_broadcast(bytes, self.settings.max_send_queue)
     }
 
-    pub fn broadcast(&self, topic: Option<&str>, frame: &Shared) -> Result<(), Status> {
+    pub fn broadcast(&self, topic: Option<&str>, frame: &Broadcast) -> Result<(), Status> {
         if let Some(()) = self.as_owner(|l| l.broadcast(topic, frame)) {
             return Ok(());
         }

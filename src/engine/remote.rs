@@ -10,9 +10,11 @@ use crate::net::sys::poll::{Epoll, Event};
 use crate::net::sys::socket::Addr;
 use crate::net::sys::thread::Mutex;
 use crate::net::sys::Errno;
+use crate::proto::deflate::Agreed;
 use crate::proto::frame::Kind;
 use crate::proto::outbox::Shared;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -42,6 +44,8 @@ pub enum Command {
         id: ConnId,
         kind: Kind,
         data: Box<[u8]>,
+        /// It is not compressed.
+        plain: bool,
     },
     Ping {
         id: ConnId,
@@ -75,7 +79,7 @@ pub enum Command {
     },
     Broadcast {
         topic: Option<Box<str>>,
-        frame: Shared,
+        frame: Broadcast,
     },
     /// A connection that another loop has accepted.
     Adopt {
@@ -83,6 +87,29 @@ pub enum Command {
         peer: Box<Addr>,
     },
 }
+
+/// A frame for many connections.
+#[derive(Clone)]
+pub struct Broadcast {
+    /// As it is.
+    pub frame: Shared,
+    /// For those that compress.
+    pub packing: Packing,
+}
+
+/// What of a broadcast goes to connections that compress.
+#[derive(Clone)]
+pub enum Packing {
+    /// The frame as it is.
+    Plain,
+    /// Each compresses it for itself.
+    Each,
+    /// It has been compressed for those that take no context over; the others do it for themselves.
+    Once(Arc<ByWindow>),
+}
+
+/// A frame compressed for each window, from 8 bits to 15; None where nobody has it.
+pub type ByWindow = [Option<Shared>; 8];
 
 /// The part of a connection that other threads may know, kept by slot.
 #[derive(Clone, Copy)]
@@ -96,6 +123,7 @@ struct Mirror {
     queued: u32,
     /// Messages can be sent.
     open: bool,
+    deflate: Option<Agreed>,
 }
 
 const VACANT: Mirror = Mirror {
@@ -104,6 +132,7 @@ const VACANT: Mirror = Mirror {
     pending: 0,
     queued: 0,
     open: false,
+    deflate: None,
 };
 
 impl Mirror {
@@ -218,9 +247,9 @@ impl Remote {
     }
 
     /// Queues a broadcast.
-    pub fn push_broadcast(&self, topic: Option<Box<str>>, frame: Shared) -> Result<(), Status> {
+    pub fn push_broadcast(&self, topic: Option<Box<str>>, frame: Broadcast) -> Result<(), Status> {
         let mut inbox = self.inbox.lock();
-        let bytes = frame.len();
+        let bytes = frame.frame.len();
         self.post(&mut inbox, Command::Broadcast { topic, frame })?;
         inbox.broadcast += bytes;
         Ok(())
@@ -240,7 +269,7 @@ impl Remote {
     }
 
     /// Makes a connection known to other threads.
-    pub fn opened(&self, id: ConnId) -> Result<(), Status> {
+    pub fn opened(&self, id: ConnId, deflate: Option<Agreed>) -> Result<(), Status> {
         let mut inbox = self.inbox.lock();
         let slot = id.slot() as usize;
         let more = (slot + 1).saturating_sub(inbox.mirrors.len());
@@ -253,6 +282,7 @@ impl Remote {
         inbox.mirrors[slot] = Mirror {
             generation: id.generation(),
             open: true,
+            deflate,
             ..VACANT
         };
         Ok(())
@@ -287,6 +317,11 @@ impl Remote {
 
     pub fn user(&self, id: ConnId) -> Option<usize> {
         self.inbox.lock().mirror(id).map(|m| m.user)
+    }
+
+    /// How messages are compressed, if they are. None for a stale id.
+    pub fn deflate(&self, id: ConnId) -> Option<Option<Agreed>> {
+        self.inbox.lock().mirror(id).map(|m| m.deflate)
     }
 
     pub fn set_user(&self, id: ConnId, user: usize) -> Result<(), Status> {

@@ -15,6 +15,10 @@ impl Counter {
         self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
     }
 
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
     pub fn subtract(&self, n: u64) {
         self.0.store(self.get().wrapping_sub(n), Ordering::Relaxed);
     }
@@ -54,6 +58,10 @@ counters! {
     bytes_sent,
     protocol_errors,
     timeouts,
+    deflate_sent_before,
+    deflate_sent_after,
+    deflate_received_before,
+    deflate_received_after,
 }
 
 #[cfg(test)]

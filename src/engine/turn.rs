@@ -190,7 +190,7 @@ impl Turn<'_> {
         let Some((mut stash, more)) = self.with(|l| l.resume(id)).flatten() else {
             return;
         };
-        if !stash.is_empty() {
+        if !stash.is_empty() || self.has_more(id) {
             let len = stash.len();
             stash.push(0);
             self.feed(id, &mut stash, len);
@@ -203,7 +203,7 @@ impl Turn<'_> {
     /// Works off `len` bytes of input; behind them is room for a NUL.
     fn feed(&self, id: ConnId, input: &mut [u8], len: usize) {
         let mut at = 0;
-        while at < len {
+        while at < len || self.has_more(id) {
             let there = input.get_mut(..len).unwrap_or_default();
             match self.with(|l| l.next_message(id, there, &mut at)) {
                 Some(Some((kind, range))) => self.message(id, kind, range, input),
@@ -215,6 +215,11 @@ impl Turn<'_> {
             }
         }
         self.with(|l| l.flush(id));
+    }
+
+    /// There is more to tell of what has come, without more input: of a piece that was inflated.
+    fn has_more(&self, id: ConnId) -> bool {
+        self.engine.settings.limits.pieces && self.with(|l| l.has_more(id)).unwrap_or(false)
     }
 
     /// False: there is nothing more to work off.
@@ -285,7 +290,7 @@ impl Turn<'_> {
             }
             Event::Piece {
                 kind,
-                range,
+                payload,
                 offset,
                 last,
             } => {
@@ -294,11 +299,14 @@ impl Turn<'_> {
                 }
                 let piece = Piece {
                     kind,
-                    data: input.get(range).unwrap_or(&[]),
+                    data: payload.bytes(input),
                     offset,
                     last,
                 };
                 self.driver.piece(self.engine, id, &piece);
+                if let Payload::Gathered(bytes) = payload {
+                    self.with(|l| l.give_message(bytes));
+                }
             }
             Event::Ping(_) => self.driver.ping(self.engine, id),
             Event::Pong(payload) => {
@@ -355,6 +363,7 @@ impl Turn<'_> {
             while let Some(id) = l.next_dirty() {
                 l.flush(id);
             }
+            l.note_deflate();
         });
     }
 

@@ -33,14 +33,16 @@ pub enum Violation {
     TooBig,
     NoMemory,
     NoRandomness,
+    BadDeflate,
+    Ratio,
 }
 
 impl Violation {
     /// The close code to send.
     pub const fn code(self) -> u16 {
         match self {
-            Violation::Utf8 => 1007,
-            Violation::TooBig => 1009,
+            Violation::Utf8 | Violation::BadDeflate => 1007,
+            Violation::TooBig | Violation::Ratio => 1009,
             Violation::NoMemory | Violation::NoRandomness => 1011,
             _ => 1002,
         }
@@ -65,6 +67,8 @@ impl Violation {
             Violation::TooBig => "message too big",
             Violation::NoMemory => "out of memory",
             Violation::NoRandomness => "no randomness",
+            Violation::BadDeflate => "invalid compressed data",
+            Violation::Ratio => "message inflates too much",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One open WebSocket connection (RFC 6455 sections 5 to 8), either role: bytes in, events out;
 //! commands in, bytes out; deadlines as values.
 //!
-//! Does not: the opening handshake (`handshake`), any I/O, any waiting, any extension. The send
+//! Does not: the opening handshake (`handshake`), any I/O, any waiting, any negotiation. The send
 //! queue is the caller's [`Outbox`]; its limit too.
 //!
 //! ```text
@@ -17,9 +17,11 @@
 //! What a connection is in the middle of (a message, a frame, a Pong that has to wait) lies in
 //! [`Rare`], which comes from a [`Pool`] and goes back there: an idle connection is 32 bytes.
 
+mod inflate;
 mod pool;
 mod receive;
 mod send;
+mod squeeze;
 mod timers;
 mod types;
 
@@ -28,9 +30,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use pool::Pool;
+pub use squeeze::packed_frame;
 pub use types::{Event, Io, Limits, Masks, Outcome, Payload, Role, SendError, Timeout, LOST};
 
 use super::close::{self, Violation};
+use super::deflate::{Agreed, Compressor, Inflater};
 use super::frame::{Kind, Opcode};
 use super::outbox::Outbox;
 use super::utf8::Utf8;
@@ -55,6 +59,10 @@ pub struct Connection {
     closing: Closing,
     ping: Ping,
     paused: bool,
+    /// `receiving` is compressed.
+    packed: bool,
+    /// How messages are compressed.
+    deflate: Option<Agreed>,
 }
 
 impl Connection {
@@ -72,7 +80,19 @@ impl Connection {
             closing: Closing::Open,
             ping: Ping::Quiet,
             paused: false,
+            packed: false,
+            deflate: None,
         }
+    }
+
+    /// What the opening handshake has agreed on, before anything is sent or received.
+    pub fn set_deflate(&mut self, agreed: Option<Agreed>) {
+        self.deflate = agreed;
+    }
+
+    /// How messages are compressed, if they are.
+    pub fn deflate(&self) -> Option<Agreed> {
+        self.deflate
     }
 
     /// No Close sent or received, not failed, not lost.
@@ -164,6 +184,7 @@ impl Connection {
     fn stop_reading(&mut self, reading: Reading) {
         self.reading = reading;
         self.receiving = None;
+        self.packed = false;
         self.ping = Ping::Quiet;
         self.rare = None;
     }
@@ -274,6 +295,15 @@ struct Rare {
     pong: Option<Vec<u8>>,
     /// Of the peer's Close.
     reason: String,
+    /// Of the compressed message that is under way, or where its context is kept for the next.
+    inflater: Option<Inflater>,
+    compressor: Option<Compressor>,
+    /// Bytes of the unfinished incoming message before inflating.
+    packed_in: u64,
+    /// The inflater has more to put out of what it has taken in.
+    unfinished: bool,
+    /// `sending` is compressed.
+    packing: bool,
 }
 
 impl Rare {
@@ -293,6 +323,11 @@ impl Rare {
             control: Vec::new(),
             pong: None,
             reason: String::new(),
+            inflater: None,
+            compressor: None,
+            packed_in: 0,
+            unfinished: false,
+            packing: false,
         }
     }
 
@@ -302,6 +337,8 @@ impl Rare {
             && self.control.is_empty()
             && self.pong.is_none()
             && self.reason.is_empty()
+            && self.inflater.is_none()
+            && self.compressor.is_none()
     }
 }
 

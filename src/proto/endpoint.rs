@@ -27,6 +27,7 @@ pub use types::{Cause, CommandError, Ending, Event, Failure, Settings};
 
 use super::close::Violation;
 use super::connection::{self, Connection, Io, Masks, Outcome, Pool, Role, Timeout};
+use super::deflate::Agreed;
 use super::handshake::{RequestView, ServerHandshake};
 use super::http::HeadBuffer;
 use super::outbox::Outbox;
@@ -40,6 +41,7 @@ pub struct Endpoint {
     role: Role,
     stage: Stage,
     out: Outbox,
+    pool: Pool,
     /// A server's request, from its coming until the event after its answer. A vector of one: its
     /// address stays the same while the endpoint is used.
     view: Vec<RequestView>,
@@ -254,6 +256,14 @@ impl Endpoint {
         matches!(&self.stage, Stage::Open(connection) if connection.is_open())
     }
 
+    /// How messages are compressed, if they are.
+    pub fn deflate(&self) -> Option<Agreed> {
+        match &self.stage {
+            Stage::Open(connection) => connection.deflate(),
+            _ => None,
+        }
+    }
+
     /// A request waits for its answer.
     pub fn is_asked(&self) -> bool {
         matches!(self.stage, Stage::Asked { .. })
@@ -319,7 +329,7 @@ impl Endpoint {
             limits: &self.settings.limits,
             out: &mut self.out,
             masks,
-            pool: &mut Pool::none(),
+            pool: &mut self.pool,
             now: self.now,
         };
         Some(body(connection, &mut io))

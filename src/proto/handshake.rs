@@ -5,10 +5,9 @@
 //! and Host against allow-lists, check what the application wants to add.
 //!
 //! Does not: read bytes ([`HeadBuffer`](super::http::HeadBuffer) does), make random
-//! keys, decide about paths or origins. No extension is negotiated: the server
-//! declines every offer by silence, the client offers none and
-//! refuses an answer that names one. permessage-deflate joins at
-//! [`ServerHandshake`] / [`write_accept`] and at [`Offer`] / [`Agreed`].
+//! keys, decide about paths or origins. Of extensions it knows permessage-deflate,
+//! whose parameters are [`deflate`](super::deflate)'s; every other offer is declined
+//! by silence, an answer that names another is refused.
 
 mod allow;
 mod asked;

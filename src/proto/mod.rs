@@ -8,6 +8,7 @@ pub mod close;
 pub mod connection;
 #[cfg(feature = "reach")]
 pub mod cookie;
+pub mod deflate;
 #[cfg(feature = "proto")]
 pub mod endpoint;
 pub mod frame;

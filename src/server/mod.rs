@@ -12,6 +12,7 @@ pub use crate::proto::handshake::RequestView;
 pub use request::{owned, Reply};
 
 use crate::engine::conn::Ending;
+use crate::engine::remote::{Broadcast, ByWindow, Packing};
 use crate::engine::stats::Stats;
 use crate::engine::{After, CloseInfo, Driver, Engine, Piece, Settings};
 use crate::error::{Error, Status};
@@ -20,12 +21,16 @@ use crate::net::conns::ConnId;
 use crate::net::sys::socket::Addr;
 use crate::net::sys::thread::{Mutex, Thread};
 use crate::proto::close;
+use crate::proto::connection::packed_frame;
+use crate::proto::deflate::{self, Agreed, Compressor};
 use crate::proto::frame::{Header, Kind, Opcode};
 use crate::proto::http::HttpError;
 use crate::proto::outbox::Shared;
+use crate::proto::OutOfMemory;
 use crate::text::Hex;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -80,6 +85,10 @@ pub struct Server {
     /// The frame of the last broadcast. As a rule all have sent it when the next one comes, which
     /// then needs no memory of its own.
     spare_frame: Mutex<Option<Shared>>,
+    /// Open WebSockets that compress without a context, by window, from 8 bits on.
+    lone: [AtomicU32; 8],
+    /// For broadcasts to those.
+    compressor: Mutex<Option<Compressor>>,
 }
 
 /// A larger frame is freed when all have sent it.
@@ -108,6 +117,8 @@ impl Server {
             running: AtomicBool::new(false),
             threads: Mutex::new(Vec::new()),
             spare_frame: Mutex::new(None),
+            lone: Default::default(),
+            compressor: Mutex::new(None),
         })
     }
 
@@ -122,8 +133,15 @@ impl Server {
         self.engines.get(id.owner()).ok_or(Status::Closed)
     }
 
-    pub fn send(&self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Error> {
-        Ok(self.engine_of(id)?.send(id, kind, data)?)
+    /// `plain`: it is not compressed.
+    pub fn send(&self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Error> {
+        Ok(self.engine_of(id)?.send(id, kind, data, plain)?)
+    }
+
+    /// How messages are compressed on a connection, if they are.
+    pub fn deflate(&self, id: ConnId) -> Result<Option<Agreed>, Error> {
+        let agreed = self.engine_of(id)?.remote().deflate(id);
+        Ok(agreed.ok_or(Status::Closed)?)
     }
 
     pub fn ping(&self, id: ConnId, data: &[u8]) -> Result<(), Error> {
@@ -201,7 +219,13 @@ impl Server {
     }
 
     /// Encodes once, and hands the frame to every loop.
-    pub fn broadcast(&self, topic: Option<&str>, kind: Kind, data: &[u8]) -> Result<(), Error> {
+    pub fn broadcast(
+        &self,
+        topic: Option<&str>,
+        kind: Kind,
+        data: &[u8],
+        plain: bool,
+    ) -> Result<(), Error> {
         if let Some(topic) = topic {
             checked_topic(topic)?;
         }
@@ -216,13 +240,58 @@ impl Server {
         if !self.engines.iter().all(|e| e.can_broadcast(frame.len())) {
             return Err(Status::Again.into());
         }
+        let packing = match &self.config.settings.limits.deflate {
+            Some(settings) if !plain && data.len() >= settings.min_size => {
+                self.packing(settings, &frame)
+            }
+            _ => Packing::Plain,
+        };
+        let broadcast = Broadcast { frame, packing };
         for engine in &self.engines {
-            engine.broadcast(topic, &frame)?;
+            engine.broadcast(topic, &broadcast)?;
         }
+        let frame = broadcast.frame;
         if frame.len() <= LARGEST_SPARE {
             *self.spare_frame.lock() = Some(frame);
         }
         Ok(())
+    }
+
+    /// Compresses a broadcast for those who keep no context: once for each window that they have.
+    #[cold]
+    fn packing(&self, settings: &deflate::Settings, frame: &Shared) -> Packing {
+        let mut packed = ByWindow::default();
+        let mut wanted = false;
+        let mut compressor = self.compressor.lock();
+        for ((place, lone), bits) in packed.iter_mut().zip(&self.lone).zip(8..) {
+            if lone.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            wanted = true;
+            match pack(frame, settings, bits, &mut compressor) {
+                Ok(Some(packed)) => *place = Some(Shared::new(packed)),
+                // It would become no shorter: they get it as it is.
+                Ok(None) => *place = Some(frame.clone()),
+                Err(OutOfMemory) => return Packing::Plain,
+            }
+        }
+        match wanted {
+            true => Packing::Once(Arc::new(packed)),
+            false => Packing::Each,
+        }
+    }
+
+    /// Counts a connection that has been opened or has ended, if it compresses without a context.
+    fn count_lone(&self, agreed: Option<Agreed>, more: bool) {
+        let Some(agreed) = agreed.filter(|agreed| !agreed.send.takeover()) else {
+            return;
+        };
+        let window = usize::from(agreed.send.window_bits()).saturating_sub(8);
+        match self.lone.get(window) {
+            Some(lone) if more => lone.fetch_add(1, Ordering::Relaxed),
+            Some(lone) => lone.fetch_sub(1, Ordering::Relaxed),
+            None => 0,
+        };
     }
 
     pub fn stats(&self) -> Stats {
@@ -283,7 +352,7 @@ impl Driver for Server {
         self.handler.writable(id);
     }
 
-    fn closed(&self, _engine: &Engine, id: ConnId, info: &CloseInfo) {
+    fn closed(&self, engine: &Engine, id: ConnId, info: &CloseInfo) {
         let level = if info.status == Status::Protocol {
             log::WARN
         } else {
@@ -299,6 +368,7 @@ impl Driver for Server {
             ),
         );
         self.open.fetch_sub(1, Ordering::Relaxed);
+        self.count_lone(engine.remote().deflate(id).flatten(), false);
         self.handler.closed(id, info);
     }
 
@@ -307,6 +377,25 @@ impl Driver for Server {
             self.accept_again();
         }
     }
+}
+
+/// The frame compressed for a window of so many bits. None: it would become no shorter.
+fn pack(
+    frame: &Shared,
+    settings: &deflate::Settings,
+    window_bits: u8,
+    kept: &mut Option<Compressor>,
+) -> Result<Option<Vec<u8>>, OutOfMemory> {
+    let mut compressor = match kept.take().filter(|c| c.window_bits() == window_bits) {
+        Some(mut compressor) => {
+            compressor.reset();
+            compressor
+        }
+        None => Compressor::with_window(settings, window_bits)?,
+    };
+    let packed = packed_frame(frame, &mut compressor);
+    *kept = Some(compressor);
+    packed
 }
 
 /// A close code that may be sent and a reason that fits; 0 is 1000.

@@ -24,7 +24,7 @@ impl Server {
     ) -> After {
         match Asked::read(head) {
             Asked::Upgrade(request, handshake) => {
-                self.upgrade(engine, id, RequestView::new(request, peer), &handshake)
+                self.upgrade(engine, id, RequestView::new(request, peer), handshake)
             }
             Asked::Page(request) => self.http(engine, id, &RequestView::new(request, peer)),
             Asked::Refused(None, error) => self.answer_bad_head(engine, id, peer, error),
@@ -51,7 +51,7 @@ impl Server {
         engine: &Engine,
         id: ConnId,
         mut view: RequestView,
-        handshake: &ServerHandshake,
+        mut handshake: ServerHandshake,
     ) -> After {
         if let Err(error) = self.admit(&view.request) {
             return self.refuse(engine, id, &view, error);
@@ -59,6 +59,7 @@ impl Server {
         if view.agree(self.config.subprotocols.as_deref()).is_err() {
             return After::Drop(Ending::NoMemory);
         }
+        handshake.agree(self.config.settings.limits.deflate.as_ref(), &view.request);
         // The place is taken before the application is asked, since other loops upgrade, too.
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.config.max_connections {
             self.open.fetch_sub(1, Ordering::Relaxed);
@@ -68,7 +69,7 @@ impl Server {
             };
             return self.refuse(engine, id, &view, error);
         }
-        let after = self.ask_and_open(engine, id, &mut view, handshake);
+        let after = self.ask_and_open(engine, id, &mut view, &handshake);
         if !matches!(after, After::Opened) {
             self.open.fetch_sub(1, Ordering::Relaxed);
         }
@@ -115,9 +116,11 @@ impl Server {
         if handshake::write_accept(&mut out, handshake, agreed, &headers).is_err() {
             return After::Drop(Ending::NoMemory);
         }
-        let opened = engine.with(|l| l.write(id, &out).and_then(|()| l.open(id)));
+        let deflate = handshake.deflate();
+        let opened = engine.with(|l| l.write(id, &out).and_then(|()| l.open(id, deflate)));
         match opened {
             Some(Ok(())) => {
+                self.count_lone(deflate, true);
                 log::info(words!(
                     "connection {} open: {} {}",
                     Hex(id.0),

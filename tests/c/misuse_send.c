@@ -22,7 +22,7 @@ static void end(void)
 
 static void kinds(void)
 {
-    static const int bad[] = {0, 3, -1, 7, 8, 9, 10, 0x81, 256 + 1, INT32_MAX, INT32_MIN};
+    static const int bad[] = {0, 3, -1, 7, 8, 9, 10, 0x81, 256 + 1, WS_UNCOMPRESSED, WS_UNCOMPRESSED | 3, INT32_MAX, INT32_MIN};
     size_t i;
 
     begin();

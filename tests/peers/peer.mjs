@@ -1,7 +1,9 @@
 // The npm package `ws` as a peer of libws: a server as in peer.py, or a client.
 //
-//   node peer.mjs serve
-//   node peer.mjs client URL CASE     runs one of the cases below; prints what it has seen
+//   node peer.mjs serve [DEFLATE]              DEFLATE: the perMessageDeflate of `ws`, as JSON
+//   node peer.mjs client URL CASE [DEFLATE]    runs one of the cases below; prints what it has seen
+//   node peer.mjs deflate URL DEFLATES         a connection for each of them: prints what was agreed on and whether
+//                                              messages come back as they were
 //
 // LIBWS_NODE_MODULES names the directory that `ws` is installed in.
 
@@ -36,13 +38,15 @@ const paths = {
   },
   "/drop": socket => socket.terminate(),
   "/silent": () => {},
+  "/extensions": socket => socket.on("message", data => socket.send(`${socket.extensions} ${data.length}`)),
 };
 
-function serve() {
+function serve(deflate = "false") {
   const server = new WebSocketServer({
     host: "127.0.0.1",
     port: 0,
     maxPayload: 2 ** 26,
+    perMessageDeflate: JSON.parse(deflate),
     handleProtocols: offered => (offered.has("second") ? "second" : false),
     verifyClient: ({ req }, answer) => (req.url === "/refuse" ? answer(false, 403, "no") : answer(true)),
   });
@@ -132,6 +136,32 @@ function client(url, name) {
   socket.on("close", (code, reason) => say(`closed ${code} ${reason}`));
 }
 
+// Messages of all sorts and lengths, each twice, so that the second one can refer back to the first.
+async function deflate(url, deflates) {
+  for (const perMessageDeflate of JSON.parse(deflates)) {
+    const socket = new WebSocket(url, { perMessageDeflate, maxPayload: 2 ** 26 });
+    const failed = new Promise(resolve => socket.on("error", resolve));
+    const done = (async () => {
+      await event(socket, "open");
+      let same = true;
+      for (const size of [0, 1, 127, 128, 1000, 20000, 300000])
+        for (const binary of [false, true, false]) {
+          const sent = Buffer.alloc(size, binary ? Buffer.from([0, 255, 128, 7, 13]) : '{"temperature":21.5},');
+          for (let i = 0; binary && i < size; i += 97) sent[i] = Math.random() * 256;
+          socket.send(sent, { binary });
+          const [data, isBinary] = await event(socket, "message");
+          same &&= isBinary === binary && data.equals(sent);
+        }
+      say(`${socket.extensions || "none"} ${same ? "same" : "DIFFERENT"}`);
+      socket.close();
+      await event(socket, "close");
+    })();
+    const error = await Promise.race([failed, done]);
+    if (error) say(`error ${error.message}`);
+  }
+}
+
 const [role, ...rest] = process.argv.slice(2);
-if (role === "serve") serve();
+if (role === "serve") serve(...rest);
+else if (role === "deflate") deflate(...rest);
 else client(...rest);

@@ -11,18 +11,23 @@
     /drop            ends the TCP connection without a Close frame
     /silent          never says anything
     /refuse          answers the upgrade with 403
+    /extensions      answers each message with the extension that was agreed on, and the message's length in bytes
 
 On stdout: where it listens; then for each connection that ends `closed CODE REASON`, as its peer has sent it.
+
+`peer.py serve JSON` compresses with these parameters of a ServerPerMessageDeflateFactory.
 
 `peer.py autobahn` is a fuzzing server with two cases, as far as autobahn_client can tell.
 """
 
 import asyncio
 import http
+import json
 import sys
 from urllib.parse import parse_qs, unquote
 
 from websockets.asyncio.server import serve
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 
 async def handle(connection):
@@ -59,6 +64,10 @@ async def handle(connection):
         else:
             async with connection.send_context():
                 connection.protocol.send_close()
+    elif path == "/extensions":
+        async for message in connection:
+            agreed = connection.protocol.extensions
+            await connection.send(f"{agreed[0] if agreed else ''} {len(message.encode())}")
     elif path == "/drop":
         connection.transport.abort()
     await connection.wait_closed()
@@ -89,14 +98,17 @@ async def autobahn(connection):
         print(f"updateReports {values['agent']}", flush=True)
 
 
-async def main(role):
+async def main(role, deflate=None):
     handler, options = {
         "serve": (handle, {"process_request": refuse, "select_subprotocol": choose}),
         "autobahn": (autobahn, {}),
     }[role]
+    if deflate:
+        options["compression"] = None
+        options["extensions"] = [ServerPerMessageDeflateFactory(**json.loads(deflate))]
     async with serve(handler, "127.0.0.1", 0, max_size=2**26, **options) as server:
         print(f"listening on ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
         await server.serve_forever()
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))

@@ -11,6 +11,7 @@ use crate::net::sys::socket::{self, Addr};
 use crate::net::sys::{Errno, Fd};
 use crate::proto::close::Violation;
 use crate::proto::connection::{Connection, Event, Io};
+use crate::proto::deflate::Agreed;
 use crate::proto::frame::Kind;
 use crate::proto::http::{Fed, HeadBuffer, HttpError};
 use crate::proto::outbox::Shared;
@@ -104,15 +105,17 @@ impl Local {
     }
 
     /// The handshake is done: from here on it is a WebSocket.
-    pub fn open(&mut self, id: ConnId) -> Result<(), Status> {
+    pub fn open(&mut self, id: ConnId, deflate: Option<Agreed>) -> Result<(), Status> {
         let (now, role) = (self.now, self.settings.role);
         let conn = self
             .conns
             .get_mut(id)
             .filter(|c| !c.has_ended())
             .ok_or(Status::Closed)?;
-        self.remote.opened(id)?;
-        conn.phase = Phase::Open(Connection::new(role, now));
+        self.remote.opened(id, deflate)?;
+        let mut connection = Connection::new(role, now);
+        connection.set_deflate(deflate);
+        conn.phase = Phase::Open(connection);
         conn.flags.set(Flags::OPENED, true);
         self.remote.counters().connections_open.add(1);
         self.remote.counters().connections_total.add(1);
@@ -348,6 +351,12 @@ impl Local {
             None => Ok(upgrading.head.take()),
         };
         Some((upgrading.peer, head))
+    }
+
+    /// There is more to tell of what has come, without more input.
+    pub fn has_more(&mut self, id: ConnId) -> bool {
+        let conn = self.conns.get_mut(id);
+        conn.is_some_and(|c| !c.held() && c.websocket().is_some_and(|c| c.has_more()))
     }
 
     /// A large message is about to be told: while it is, `send` need not copy what is sent on.

@@ -21,14 +21,23 @@ impl Local {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Send { id, kind, data } => {
+            Command::Send {
+                id,
+                kind,
+                data,
+                plain,
+            } => {
                 // It was let in by the limit as it stood then; now it must not be lost.
                 // Counted before it can reach the peer.
                 self.remote.counters().messages_sent.add(1);
-                let sent = if data.len() >= DIRECT && self.settings.role == Role::Server {
+                let direct = data.len() >= DIRECT && self.settings.role == Role::Server;
+                let sent = if direct && !self.packs(id, data.len(), plain) {
                     self.send_direct(id, kind, &data)
                 } else {
-                    self.with_open(id, |connection, io| connection.send(kind, &data, io))
+                    self.with_open(id, |connection, io| match plain {
+                        true => connection.send_plain(kind, &data, io),
+                        false => connection.send(kind, &data, io),
+                    })
                 };
                 self.obeyed(id, self.settings.frame_len(data.len()), sent);
                 self.remote

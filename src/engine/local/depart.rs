@@ -1,7 +1,8 @@
 //! Bytes go: queueing, writing straight from the caller's memory, flushing, broadcasting.
 
 use super::{extra, note_last, spare, Local, SPARES, SPARE_BYTES};
-use crate::engine::conn::{Ending, Flags, Phase};
+use crate::engine::conn::{Conn, Ending, Flags, Phase};
+use crate::engine::remote::{Broadcast, Packing};
 use crate::engine::topics::boxed;
 use crate::error::Status;
 use crate::net::conns::ConnId;
@@ -9,7 +10,8 @@ use crate::net::stream::Sent;
 use crate::net::sys::socket::MAX_PARTS;
 use crate::net::sys::Errno;
 use crate::proto::connection::{Connection, Io, Role, SendError};
-use crate::proto::frame::Kind;
+use crate::proto::deflate::Agreed;
+use crate::proto::frame::{Header, Kind, Opcode};
 use crate::proto::outbox::{Outbox, Shared};
 use crate::proto::OutOfMemory;
 use alloc::boxed::Box;
@@ -38,6 +40,7 @@ impl Local {
             || conn.flags.has(Flags::ENDED)
             || self.settings.role != Role::Server
             || data.len() >= DIRECT
+            || connection.deflate().is_some()
         {
             return None;
         }
@@ -55,8 +58,9 @@ impl Local {
         Some(sent.map_err(Status::from))
     }
 
-    pub fn send(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> Result<(), Status> {
-        if data.len() >= DIRECT && self.settings.role == Role::Server {
+    pub fn send(&mut self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Status> {
+        let direct = data.len() >= DIRECT && self.settings.role == Role::Server;
+        if direct && !self.packs(id, data.len(), plain) {
             return self.send_large(id, kind, data);
         }
         let limit = self.settings.max_send_queue;
@@ -71,7 +75,10 @@ impl Local {
                     SendError::TooBig
                 });
             }
-            connection.send(kind, data, io)
+            match plain {
+                true => connection.send_plain(kind, data, io),
+                false => connection.send(kind, data, io),
+            }
         });
         match sent {
             Ok(()) => self.remote.counters().messages_sent.add(1),
@@ -90,6 +97,13 @@ impl Local {
         let failed = u64::from(sent.is_err());
         self.remote.counters().messages_sent.subtract(failed);
         sent
+    }
+
+    /// `send` would compress such a message.
+    pub(super) fn packs(&mut self, id: ConnId, len: usize, plain: bool) -> bool {
+        let settings = self.settings.limits.deflate.as_ref();
+        let websocket = self.conns.get_mut(id).and_then(Conn::websocket);
+        !plain && websocket.is_some_and(|c| c.packs(len, settings))
     }
 
     pub fn ping(&mut self, id: ConnId, data: &[u8]) -> Result<(), Status> {
@@ -168,7 +182,7 @@ impl Local {
     }
 
     /// Queues an encoded frame for all open connections, or for a topic's subscribers.
-    pub fn broadcast(&mut self, topic: Option<&str>, frame: &Shared) {
+    pub fn broadcast(&mut self, topic: Option<&str>, frame: &Broadcast) {
         let mut place = 0;
         loop {
             let id = match topic {
@@ -188,14 +202,63 @@ impl Local {
         }
     }
 
-    fn share(&mut self, id: ConnId, frame: &Shared) {
+    #[inline]
+    fn share(&mut self, id: ConnId, broadcast: &Broadcast) {
+        let Some(connection) = self.conns.get_mut(id).and_then(Conn::websocket) else {
+            return;
+        };
+        if !connection.is_open() {
+            return;
+        }
+        match connection.deflate() {
+            None => self.share_frame(id, &broadcast.frame),
+            Some(agreed) => self.share_packed(id, broadcast, agreed),
+        }
+    }
+
+    #[inline(never)]
+    fn share_packed(&mut self, id: ConnId, broadcast: &Broadcast, agreed: Agreed) {
+        let Broadcast { frame, packing } = broadcast;
+        let packed = match packing {
+            Packing::Once(packed) if !agreed.send.takeover() => {
+                let window = usize::from(agreed.send.window_bits()).saturating_sub(8);
+                packed.get(window).and_then(Option::as_ref)
+            }
+            _ => None,
+        };
+        match (packing, packed) {
+            (Packing::Plain, _) => self.share_frame(id, frame),
+            (_, Some(packed)) => {
+                self.share_frame(id, packed);
+                // Where it would have become no shorter, it is the frame itself.
+                if packed.len() < frame.len() {
+                    self.pool
+                        .deflate
+                        .count_sent(payload_len(frame), payload_len(packed));
+                }
+            }
+            (Packing::Each | Packing::Once(_), None) => {
+                let Ok(Some((header, head))) = Header::parse(frame) else {
+                    return;
+                };
+                let kind = match header.opcode {
+                    Opcode::Text => Kind::Text,
+                    _ => Kind::Binary,
+                };
+                let data = frame.get(head..).unwrap_or_default();
+                match self.send(id, kind, data, false) {
+                    Ok(()) | Err(Status::Closed) => {}
+                    Err(_) => self.remote.counters().messages_dropped.add(1),
+                }
+            }
+        }
+    }
+
+    fn share_frame(&mut self, id: ConnId, frame: &Shared) {
         let limit = self.settings.max_send_queue;
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        if !conn.websocket().is_some_and(|c| c.is_open()) {
-            return;
-        }
         if conn.queued() + frame.len() > limit {
             conn.flags.set(Flags::WANTS_ROOM, true);
             self.remote.counters().messages_dropped.add(1);
@@ -511,6 +574,14 @@ impl Local {
             }
             _ => {}
         }
+    }
+}
+
+/// Bytes of the payload of a frame.
+fn payload_len(frame: &[u8]) -> usize {
+    match Header::parse(frame) {
+        Ok(Some((_, head))) => frame.len().saturating_sub(head),
+        _ => 0,
     }
 }
 

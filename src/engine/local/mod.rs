@@ -233,6 +233,27 @@ impl Local {
         Ok(())
     }
 
+    /// Messages may have been compressed or inflated: counts their bytes.
+    #[inline]
+    pub fn note_deflate(&mut self) {
+        if self.pool.deflate.take_touched() {
+            self.count_deflate();
+        }
+    }
+
+    #[cold]
+    fn count_deflate(&mut self) {
+        let traffic = self.pool.deflate.traffic();
+        let counters = self.remote.counters();
+        counters.deflate_sent_before.set(traffic.sent_plain);
+        counters.deflate_sent_after.set(traffic.sent_packed);
+        counters
+            .deflate_received_before
+            .set(traffic.received_packed);
+        counters.deflate_received_after.set(traffic.received_plain);
+        self.trim_later();
+    }
+
     /// Spare memory is in use: it is not given back before a while.
     fn trim_later(&mut self) {
         self.used = self.now;

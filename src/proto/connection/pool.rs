@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use super::{Rare, RareBox};
+use crate::proto::deflate;
 use crate::proto::OutOfMemory;
 
 /// Spares, shared by all connections of a loop. Bounded; `trim` gives them back.
@@ -14,6 +15,8 @@ pub struct Pool {
     /// Capacity of `messages`, in bytes, and its bound.
     bytes: usize,
     limit: usize,
+    /// For connections that keep no context.
+    pub deflate: deflate::Pool,
 }
 
 /// Most spares of each sort.
@@ -30,6 +33,7 @@ impl Pool {
             messages: Vec::new(),
             bytes: 0,
             limit,
+            deflate: deflate::Pool::new(),
         }
     }
 
@@ -48,6 +52,7 @@ impl Pool {
         self.rare = Vec::new();
         self.messages = Vec::new();
         self.bytes = 0;
+        self.deflate.trim();
     }
 
     /// A gathered message has been delivered: its buffer is used again.

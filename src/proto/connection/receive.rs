@@ -119,6 +119,7 @@ impl Connection {
     fn is_large(&self, limits: &Limits) -> bool {
         let rest = self.rare_if_any().map(|rare| rare.rest);
         !limits.pieces
+            && !self.packed
             && self.closing == Closing::Open
             && rest.is_some_and(|rest| rest.len >= PLACED && !rest.opcode.is_control())
     }
@@ -195,7 +196,7 @@ impl Connection {
                 },
                 Reading::Closed | Reading::Failed(_) | Reading::Lost => return Ok(None),
             };
-            if *at == input.len() && rest.len > 0 {
+            if *at == input.len() && rest.len > 0 && !self.has_more() {
                 self.go_on_with(rest, io.pool)?;
                 return Ok(None);
             }
@@ -206,7 +207,7 @@ impl Connection {
     }
 
     /// The next bytes belong to a payload of which `rest` is to come.
-    fn go_on_with(&mut self, rest: Rest, pool: &mut Pool) -> Result<(), Violation> {
+    pub(super) fn go_on_with(&mut self, rest: Rest, pool: &mut Pool) -> Result<(), Violation> {
         self.rare(pool)?.rest = rest;
         self.reading = Reading::Payload;
         Ok(())
@@ -254,8 +255,8 @@ impl Connection {
     /// Checks what the first two bytes of a head show.
     fn admit(&self, rsv: u8, masked: bool, opcode: Opcode) -> Result<(), Violation> {
         // 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero
-        // values." An extension that takes a bit of `rsv` allows it here.
-        if rsv != 0 {
+        // values."
+        if rsv != 0 && !self.may_be_packed(rsv, opcode) {
             return Err(Violation::ReservedBit);
         }
         match self.role {
@@ -286,9 +287,11 @@ impl Connection {
         };
         if kind.is_some() {
             self.receiving = kind;
+            self.packed = header.rsv != 0;
         }
         // After our own Close the message is not delivered, so its size does not matter.
-        if !header.opcode.is_control() && self.closing == Closing::Open {
+        // That of a compressed one is known only when it is inflated.
+        if !header.opcode.is_control() && self.closing == Closing::Open && !self.packed {
             // 10.4: those with limits "regarding the frame size or total message size after
             // reassembly from multiple frames MUST protect themselves". 7.4.1: 1009 is for "a message that is too big for it to process".
             match self.offset().checked_add(header.len) {
@@ -305,7 +308,7 @@ impl Connection {
     }
 
     /// Bytes of the unfinished incoming message so far.
-    fn offset(&self) -> u64 {
+    pub(super) fn offset(&self) -> u64 {
         self.rare_if_any().map_or(0, |rare| rare.offset)
     }
 
@@ -317,6 +320,9 @@ impl Connection {
         at: &mut usize,
         io: &mut Io<'_>,
     ) -> Result<Option<Event>, Violation> {
+        if self.packed && !rest.opcode.is_control() {
+            return self.packed_payload(rest, input, at, io);
+        }
         let there = input.len() - *at;
         let taken = usize::try_from(rest.len).map_or(there, |len| len.min(there));
         let range = *at..*at + taken;
@@ -392,7 +398,7 @@ impl Connection {
         if io.limits.pieces {
             return Ok((last || !stretch.is_empty()).then_some(Event::Piece {
                 kind,
-                range,
+                payload: Payload::Input(range),
                 offset,
                 last,
             }));
@@ -421,7 +427,7 @@ impl Connection {
     }
 
     /// The gathered message, handed over with its NUL.
-    fn gathered(&mut self, pool: &mut Pool) -> Payload {
+    pub(super) fn gathered(&mut self, pool: &mut Pool) -> Payload {
         let mut message = Vec::new();
         if let Some(rare) = self.rare_if_any_mut() {
             rare.offset = 0;

@@ -30,6 +30,20 @@ impl Connection {
     /// Sends a message in one frame.
     pub fn send(&mut self, kind: Kind, data: &[u8], io: &mut Io<'_>) -> Result<(), SendError> {
         self.check_message(kind, data)?;
+        if self.deflate.is_some() {
+            return self.send_packed(kind, data, io);
+        }
+        self.queue(true, kind.opcode(), data, io)
+    }
+
+    /// As `send`, but it is not compressed, whatever was agreed on.
+    pub fn send_plain(
+        &mut self,
+        kind: Kind,
+        data: &[u8],
+        io: &mut Io<'_>,
+    ) -> Result<(), SendError> {
+        self.check_message(kind, data)?;
         self.queue(true, kind.opcode(), data, io)
     }
 
@@ -57,18 +71,20 @@ impl Connection {
     pub fn message_head(&mut self, kind: Kind, data: &[u8]) -> Result<Head, SendError> {
         self.check_message(kind, data)?;
         match self.role {
-            Role::Server => Ok(header(true, kind.opcode(), data, None).encode()),
+            Role::Server => Ok(header(0, true, kind.opcode(), data, None).encode()),
             Role::Client => Err(SendError::NoRandomness),
         }
     }
 
     /// Sends a fragment. The first one starts a message; the one with `fin` ends it. Control frames
-    /// may be sent in between, other messages not.
+    /// may be sent in between, other messages not. `plain`: it is not compressed; of the first one
+    /// for all.
     pub fn send_fragment(
         &mut self,
         kind: Kind,
         data: &[u8],
         fin: bool,
+        plain: bool,
         io: &mut Io<'_>,
     ) -> Result<(), SendError> {
         if !self.is_open() {
@@ -88,7 +104,11 @@ impl Connection {
         if !fin {
             self.rare(io.pool).map_err(|_| SendError::NoMemory)?;
         }
-        self.queue(fin, opcode, data, io)?;
+        if self.deflate.is_some() {
+            self.send_packed_fragment(fin, opcode, data, plain, io)?;
+        } else {
+            self.queue(fin, opcode, data, io)?;
+        }
         if let Some(rare) = self.rare_if_any_mut() {
             rare.utf8_out = utf8;
         }
@@ -133,6 +153,8 @@ impl Connection {
         if let Some(rare) = self.rare_if_any_mut() {
             io.pool.give_message(core::mem::take(&mut rare.message));
             rare.pong = None;
+            rare.inflater = None;
+            rare.compressor = None;
         }
         self.tidy(io.pool);
         Ok(())
@@ -257,9 +279,22 @@ impl Connection {
         data: &[u8],
         io: &mut Io<'_>,
     ) -> Result<(), SendError> {
+        self.queue_marked(0, fin, opcode, data, io)
+    }
+
+    /// As `queue`, with reserved bits set.
+    #[inline]
+    pub(super) fn queue_marked(
+        &self,
+        rsv: u8,
+        fin: bool,
+        opcode: Opcode,
+        data: &[u8],
+        io: &mut Io<'_>,
+    ) -> Result<(), SendError> {
         let queued = match self.role {
             Role::Server => {
-                let head = header(fin, opcode, data, None).encode();
+                let head = header(rsv, fin, opcode, data, None).encode();
                 let len = data.len().checked_add(MAX_HEAD);
                 io.out.push_with(len.ok_or(SendError::NoMemory)?, |out| {
                     head.append_to(out);
@@ -270,7 +305,7 @@ impl Connection {
                 // 5.3: "The masking key is a 32-bit value chosen at random by the client. [...] the
                 // client MUST pick a fresh masking key from the set of allowed 32-bit values."
                 let key = io.masks.mask().ok_or(SendError::NoRandomness)?;
-                let head = header(fin, opcode, data, Some(key)).encode();
+                let head = header(rsv, fin, opcode, data, Some(key)).encode();
                 let len = data.len().checked_add(MAX_HEAD);
                 io.out.push_with(len.ok_or(SendError::NoMemory)?, |out| {
                     head.append_to(out);
@@ -282,10 +317,11 @@ impl Connection {
     }
 }
 
-fn header(fin: bool, opcode: Opcode, data: &[u8], mask: Option<[u8; 4]>) -> Header {
+#[inline]
+fn header(rsv: u8, fin: bool, opcode: Opcode, data: &[u8], mask: Option<[u8; 4]>) -> Header {
     Header {
         fin,
-        rsv: 0,
+        rsv,
         opcode,
         mask,
         len: data.len() as u64,

@@ -1,5 +1,7 @@
 //! The connection from outside: bytes against events, on simulated time.
 
+#[cfg(any(feature = "deflate", feature = "deflate-system"))]
+mod deflate;
 mod flood;
 mod harness;
 mod memory;

@@ -34,7 +34,7 @@ impl Connection {
 
     /// `drained` would do nothing.
     pub fn holds_nothing_back(&self) -> bool {
-        self.rare.is_none() && self.ping != Ping::Held
+        self.ping != Ping::Held && self.rare_if_any().is_none_or(|rare| rare.pong.is_none())
     }
 
     /// When to call `timeout` next, in monotonic milliseconds. None: not by time.

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::{Kind, Outbox, Pool, Violation};
+use crate::proto::deflate;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -24,6 +25,8 @@ pub struct Limits {
     pub pong_timeout: u32,
     /// From our Close to giving up on the peer's.
     pub close_timeout: u32,
+    /// How messages are compressed where the peer agrees to it. None: not at all.
+    pub deflate: Option<deflate::Settings>,
 }
 
 impl Limits {
@@ -57,8 +60,7 @@ pub enum Event {
     /// In pieces mode: a stretch of a message. Empty only as the last one.
     Piece {
         kind: Kind,
-        /// Where in the input it lies, unmasked.
-        range: Range<usize>,
+        payload: Payload,
         /// Bytes of the message before it.
         offset: u64,
         last: bool,
@@ -72,12 +74,12 @@ pub enum Event {
     Failed(Violation),
 }
 
-/// The bytes of a message or of a control frame.
+/// The bytes of a message, of a piece of one, or of a control frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// They lie here in the input, unmasked.
     Input(Range<usize>),
-    /// They came in parts. The last byte is a NUL that does not count.
+    /// They came in parts, or compressed. The last byte is a NUL that does not count.
     Gathered(Vec<u8>),
 }
 

@@ -1,7 +1,8 @@
 //! The opening handshake: heads in, answers out.
 
 use super::{Cause, CommandError, Endpoint, Event, Failure, Settings, Stage};
-use crate::proto::connection::{Connection, Role, SendError};
+use crate::proto::connection::{Connection, Pool, Role, SendError};
+use crate::proto::deflate::Agreed;
 use crate::proto::handshake::{
     self, c_string, check_extra_headers, Answer, Asked, Offer, RequestView,
 };
@@ -31,6 +32,7 @@ impl Endpoint {
             url,
             subprotocols: endpoint.settings.subprotocols.as_deref(),
             headers,
+            deflate: endpoint.settings.limits.deflate.as_ref(),
             key,
         };
         handshake::write_request(&mut request, &offer)?;
@@ -49,6 +51,7 @@ impl Endpoint {
                 until,
             },
             out: Outbox::new(),
+            pool: Pool::none(),
             view: Vec::new(),
             subprotocol: None,
             opened: false,
@@ -122,11 +125,14 @@ impl Endpoint {
             return None;
         };
         let offered = self.settings.subprotocols.as_deref();
-        match handshake::read_response(head, key, offered) {
+        match handshake::read_response(head, key, offered, self.settings.limits.deflate.as_ref()) {
             Ok(Answer::Interim) => None,
-            Ok(Answer::Agreed(subprotocol)) => {
+            Ok(Answer::Agreed {
+                subprotocol,
+                deflate,
+            }) => {
                 self.subprotocol = subprotocol;
-                self.stage = Stage::Open(Connection::new(Role::Client, self.now));
+                self.open(Role::Client, deflate);
                 Some(Event::Open)
             }
             Err(error) => {
@@ -163,7 +169,7 @@ impl Endpoint {
         headers: &str,
         now: u64,
     ) -> Result<(), CommandError> {
-        let handshake = match &self.stage {
+        let mut handshake = match &self.stage {
             Stage::Asked {
                 upgrade: Some(handshake),
                 ..
@@ -190,15 +196,22 @@ impl Endpoint {
         let agreed = chosen.as_ref().unwrap_or(&view.subprotocol);
         let agreed = agreed.as_ref().and_then(|name| name.to_str().ok());
         let mut out = Vec::new();
+        handshake.agree(self.settings.limits.deflate.as_ref(), &view.request);
         handshake::write_accept(&mut out, &handshake, agreed, &lines)?;
         self.out.push(&[&out])?;
         if let Some(chosen) = chosen {
             view.subprotocol = chosen;
         }
         self.clock(now);
-        self.stage = Stage::Open(Connection::new(Role::Server, self.now));
+        self.open(Role::Server, handshake.deflate());
         self.opened = true;
         Ok(())
+    }
+
+    fn open(&mut self, role: Role, deflate: Option<Agreed>) {
+        let mut connection = Connection::new(role, self.now);
+        connection.set_deflate(deflate);
+        self.stage = Stage::Open(connection);
     }
 
     /// Answers the request that waits with something other than a WebSocket: an upgrade is refused,

@@ -9,10 +9,14 @@ impl Endpoint {
         &mut self,
         kind: Kind,
         data: &[u8],
+        plain: bool,
         masks: &mut dyn Masks,
     ) -> Result<(), CommandError> {
         self.make_room(data.len())?;
-        self.command(masks, |connection, io| connection.send(kind, data, io))
+        self.command(masks, |connection, io| match plain {
+            true => connection.send_plain(kind, data, io),
+            false => connection.send(kind, data, io),
+        })
     }
 
     pub fn send_fragment(
@@ -20,11 +24,12 @@ impl Endpoint {
         kind: Kind,
         data: &[u8],
         fin: bool,
+        plain: bool,
         masks: &mut dyn Masks,
     ) -> Result<(), CommandError> {
         self.make_room(data.len())?;
         self.command(masks, |connection, io| {
-            connection.send_fragment(kind, data, fin, io)
+            connection.send_fragment(kind, data, fin, plain, io)
         })
     }
 

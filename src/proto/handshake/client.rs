@@ -2,6 +2,7 @@
 
 use super::digest::base64;
 use super::{accept_key, c_string, extensions, subprotocols};
+use crate::proto::deflate;
 use crate::proto::http::{append, elements, has_token, HttpError, Once, Response};
 use crate::proto::url::ClientUrl;
 use crate::proto::OutOfMemory;
@@ -19,6 +20,7 @@ pub struct Offer<'a> {
     pub subprotocols: Option<&'a str>,
     /// Extra lines, "Name: value\r\n" each; the last CRLF may be missing.
     pub headers: Option<&'a str>,
+    pub deflate: Option<&'a deflate::Settings>,
     /// RFC 6455 4.1, 7: random, and new for each connection.
     pub key: [u8; 16],
 }
@@ -27,6 +29,7 @@ pub struct Offer<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Agreed<'r> {
     pub subprotocol: Option<&'r str>,
+    pub deflate: Option<deflate::Agreed>,
 }
 
 /// An answer that is no failure.
@@ -34,8 +37,11 @@ pub struct Agreed<'r> {
 pub enum Answer {
     /// RFC 9110 15.2: the real one follows.
     Interim,
-    /// The WebSocket is open, with this subprotocol.
-    Agreed(Option<CString>),
+    /// The WebSocket is open.
+    Agreed {
+        subprotocol: Option<CString>,
+        deflate: Option<deflate::Agreed>,
+    },
 }
 
 /// Why a handshake failed.
@@ -90,26 +96,31 @@ pub fn write_request(out: &mut Vec<u8>, offer: &Offer<'_>) -> Result<(), OutOfMe
             auth.as_bytes(),
             credentials.as_bytes(),
             auth_end.as_bytes(),
-            headers.as_bytes(),
-            headers_end.as_bytes(),
-            b"\r\n",
         ],
-    )
+    )?;
+    if let Some(settings) = offer.deflate {
+        deflate::write_offers(out, settings)?;
+    }
+    append(out, &[headers.as_bytes(), headers_end.as_bytes(), b"\r\n"])
 }
 
-/// What the server's answer, a whole head, says to an offer with this key and these subprotocols.
+/// What the server's answer, a whole head, says to an offer with this key, these subprotocols and this compression.
 pub fn read_response(
     head: Vec<u8>,
     key: &[u8; 16],
     offered: Option<&str>,
+    deflate: Option<&deflate::Settings>,
 ) -> Result<Answer, HandshakeError> {
     let response = Response::parse(head)?;
     if response.is_interim() {
         return Ok(Answer::Interim);
     }
-    let agreed = check_response(&response, key, offered)?;
+    let agreed = check_response(&response, key, offered, deflate)?;
     match agreed.subprotocol.map(c_string).transpose() {
-        Ok(subprotocol) => Ok(Answer::Agreed(subprotocol)),
+        Ok(subprotocol) => Ok(Answer::Agreed {
+            subprotocol,
+            deflate: agreed.deflate,
+        }),
         Err(OutOfMemory) => Err(HandshakeError {
             why: "out of memory",
             status: response.status(),
@@ -117,13 +128,14 @@ pub fn read_response(
     }
 }
 
-/// Checks the server's answer to an offer with this key and these subprotocols.
+/// Checks the server's answer to an offer with this key, these subprotocols and this compression.
 pub fn check_response<'r>(
     response: &'r Response,
     key: &[u8; 16],
     offered: Option<&str>,
+    deflate: Option<&deflate::Settings>,
 ) -> Result<Agreed<'r>, HandshakeError> {
-    check(response, key, offered).map_err(|why| HandshakeError {
+    check(response, key, offered, deflate).map_err(|why| HandshakeError {
         why,
         status: response.status(),
     })
@@ -134,6 +146,7 @@ fn check<'r>(
     response: &'r Response,
     key: &[u8; 16],
     offered: Option<&str>,
+    deflate: Option<&deflate::Settings>,
 ) -> Result<Agreed<'r>, &'static str> {
     // 1: "If the status code received from the server is not 101 [...]"
     if response.status() != 101 {
@@ -164,12 +177,11 @@ fn check<'r>(
         Once::Missing => return Err("Sec-WebSocket-Accept is missing"),
         Once::Several => return Err("several Sec-WebSocket-Accept headers"),
     }
-    // 5: "[...] indicates the use of an extension that was not present in the
-    // client's handshake". None is offered.
-    if extensions::is_named(response) {
-        return Err("the server uses an extension that was not offered");
-    }
-    check_subprotocol(response, offered).map(|subprotocol| Agreed { subprotocol })
+    let deflate = extensions::check_answer(deflate, response)?;
+    check_subprotocol(response, offered).map(|subprotocol| Agreed {
+        subprotocol,
+        deflate,
+    })
 }
 
 /// 6: "[...] indicates the use of a subprotocol that was not present in the client's

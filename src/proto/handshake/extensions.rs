@@ -1,5 +1,6 @@
-//! `Sec-WebSocket-Extensions`: its grammar. Nothing is negotiated here.
+//! `Sec-WebSocket-Extensions`: its grammar, and which of its elements go to permessage-deflate.
 
+use crate::proto::deflate;
 use crate::proto::http::{elements, is_token, trim, HttpError, Request, Response};
 
 const HEADER: &[u8] = b"sec-websocket-extensions";
@@ -15,9 +16,28 @@ pub(super) fn check_offer(request: &Request) -> Result<(), HttpError> {
     ))
 }
 
-/// Does a response name any extension?
-pub(super) fn is_named(response: &Response) -> bool {
-    elements(response.headers(HEADER)).next().is_some()
+/// What a server agrees to of what is offered.
+pub(super) fn agree(
+    settings: &deflate::Settings,
+    request: &Request,
+) -> Option<(deflate::Agreed, deflate::Answer)> {
+    deflate::answer(settings, elements(request.headers(HEADER)))
+}
+
+/// What a server has agreed to. RFC 6455 4.1, 5: if the response "indicates the use of an extension that was not present in
+/// the client's handshake [...] the client MUST _Fail the WebSocket Connection_".
+pub(super) fn check_answer(
+    settings: Option<&deflate::Settings>,
+    response: &Response,
+) -> Result<Option<deflate::Agreed>, &'static str> {
+    let mut named = elements(response.headers(HEADER));
+    match (named.next(), named.next(), settings) {
+        (None, ..) => Ok(None),
+        (Some(element), None, Some(settings)) if is_extension(element) => {
+            deflate::read_answer(settings, element).map(Some)
+        }
+        _ => Err("the server uses an extension that was not offered"),
+    }
 }
 
 /// RFC 6455 9.1:

@@ -2,6 +2,7 @@
 
 use super::digest::is_base64_of_16_bytes;
 use super::{accept_key, extensions, subprotocols};
+use crate::proto::deflate;
 use crate::proto::http::{append, has_token, HttpError, Once, Request};
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
@@ -16,6 +17,19 @@ pub const VERSION_HEADERS: &[u8] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerHandshake {
     pub accept: [u8; 28],
+    /// Agreed on with [`agree`](ServerHandshake::agree).
+    deflate: Option<(deflate::Agreed, deflate::Answer)>,
+}
+
+impl ServerHandshake {
+    /// Agrees to what `request` offers of permessage-deflate, if the server wants any.
+    pub fn agree(&mut self, settings: Option<&deflate::Settings>, request: &Request) {
+        self.deflate = settings.and_then(|settings| extensions::agree(settings, request));
+    }
+
+    pub fn deflate(&self) -> Option<deflate::Agreed> {
+        self.deflate.map(|(agreed, _)| agreed)
+    }
 }
 
 /// Is this request an upgrade to WebSocket, and a good one? `Ok(None)`: it does
@@ -58,6 +72,7 @@ pub fn check_request(request: &Request) -> Result<Option<ServerHandshake>, HttpE
     extensions::check_offer(request)?;
     Ok(Some(ServerHandshake {
         accept: accept_key(key),
+        deflate: None,
     }))
 }
 
@@ -85,10 +100,12 @@ pub fn write_accept(
             name.as_bytes(),
             value.as_bytes(),
             end.as_bytes(),
-            headers,
-            b"\r\n",
         ],
-    )
+    )?;
+    if let Some((_, answer)) = &handshake.deflate {
+        deflate::write_answer(out, answer)?;
+    }
+    append(out, &[headers, b"\r\n"])
 }
 
 /// 4.2.1, 6: "A |Sec-WebSocket-Version| header field, with a value of 13." 11.3.5:

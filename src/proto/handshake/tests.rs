@@ -1,6 +1,8 @@
 //! The opening handshake, as tables.
 
 mod client;
+#[cfg(any(feature = "deflate", feature = "deflate-system"))]
+mod deflate;
 mod lists;
 mod server;
 

@@ -25,6 +25,7 @@ pub const LIMITS: Limits = Limits {
     ping_interval: Some(20_000),
     pong_timeout: 10_000,
     close_timeout: 5_000,
+    deflate: None,
 };
 
 /// One end.
@@ -185,13 +186,14 @@ fn words(event: &Event, input: &[u8], conn: &Connection) -> String {
         }
         Event::Piece {
             kind: k,
-            range,
+            payload,
             last,
             ..
         } => {
-            assert!(*last || !range.is_empty(), "empty only as the last one");
+            let bytes = payload.bytes(input);
+            assert!(*last || !bytes.is_empty(), "empty only as the last one");
             let end = if *last { "" } else { ".." };
-            format!("piece {} {}{end}", kind(*k), to_hex(&input[range.clone()]))
+            format!("piece {} {}{end}", kind(*k), to_hex(bytes))
         }
         Event::Ping(payload) => format!("ping {}", shown(payload.bytes(input))),
         Event::Pong(payload) => format!("pong {}", shown(payload.bytes(input))),

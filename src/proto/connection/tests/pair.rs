@@ -48,7 +48,7 @@ fn fragments_with_a_ping_between() {
     let mut pair = Pair::new();
     for (data, fin) in [("He", false), ("", false), ("llo", true)] {
         pair.client
-            .call(|conn, io| conn.send_fragment(Text, data.as_bytes(), fin, io))
+            .call(|conn, io| conn.send_fragment(Text, data.as_bytes(), fin, false, io))
             .expect("open");
         pair.client
             .call(|conn, io| conn.ping(b"", io))
@@ -122,7 +122,7 @@ fn data_after_our_close_is_discarded_until_theirs() {
         pair.server.limits.max_message = 1000;
         pair.client.send(Text, b"before").expect("open");
         pair.client
-            .call(|conn, io| conn.send_fragment(Text, b"half", false, io))
+            .call(|conn, io| conn.send_fragment(Text, b"half", false, false, io))
             .expect("open");
         let before = pair.client.written();
         assert!(!pair.server.feed(&before).is_empty());
@@ -130,7 +130,7 @@ fn data_after_our_close_is_discarded_until_theirs() {
 
         // The client does not know yet: the rest of the message, one too big, a Ping.
         pair.client
-            .call(|conn, io| conn.send_fragment(Text, b"rest", true, io))
+            .call(|conn, io| conn.send_fragment(Text, b"rest", true, false, io))
             .expect("open");
         pair.client.send(Binary, &[0; 5000]).expect("open");
         pair.client

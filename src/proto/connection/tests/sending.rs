@@ -73,7 +73,7 @@ fn text_must_be_text() {
 fn fragments() {
     let mut end = End::new(Server);
     let mut send = |kind, data: &[u8], fin| {
-        let result = end.call(|conn, io| conn.send_fragment(kind, data, fin, io));
+        let result = end.call(|conn, io| conn.send_fragment(kind, data, fin, false, io));
         (result, end.written_hex())
     };
     let ok = |hex: &str| (Ok(()), hex.into());
@@ -94,7 +94,7 @@ fn fragments() {
 fn a_refused_first_fragment_starts_nothing() {
     let mut end = End::new(Client);
     end.keys.broken = true;
-    let refused = end.call(|conn, io| conn.send_fragment(Text, b"\xc3", false, io));
+    let refused = end.call(|conn, io| conn.send_fragment(Text, b"\xc3", false, false, io));
     assert_eq!(refused, Err(SendError::NoRandomness));
     end.keys.broken = false;
     assert_eq!(end.send(Text, b"whole"), Ok(()));
@@ -103,7 +103,7 @@ fn a_refused_first_fragment_starts_nothing() {
 #[test]
 fn between_fragments_only_control_frames() {
     let mut end = End::new(Server);
-    end.call(|conn, io| conn.send_fragment(Binary, b"a", false, io))
+    end.call(|conn, io| conn.send_fragment(Binary, b"a", false, false, io))
         .expect("open");
     assert_eq!(end.send(Text, b"x"), Err(SendError::Fragmented));
     assert_eq!(end.conn.ready(), Err(SendError::Fragmented));
@@ -113,7 +113,7 @@ fn between_fragments_only_control_frames() {
     );
     end.call(|conn, io| conn.ping(b"p", io)).expect("open");
     end.call(|conn, io| conn.pong(b"q", io)).expect("open");
-    end.call(|conn, io| conn.send_fragment(Binary, b"b", true, io))
+    end.call(|conn, io| conn.send_fragment(Binary, b"b", true, false, io))
         .expect("open");
     assert_eq!(end.conn.ready(), Ok(()));
     assert_eq!(
@@ -163,7 +163,7 @@ fn nothing_is_sent_after_a_close() {
     let closed = Err(SendError::Closed);
     assert_eq!(end.send(Text, b"x"), closed);
     assert_eq!(
-        end.call(|conn, io| conn.send_fragment(Text, b"x", true, io)),
+        end.call(|conn, io| conn.send_fragment(Text, b"x", true, false, io)),
         closed
     );
     assert_eq!(end.call(|conn, io| conn.ping(b"", io)), closed);

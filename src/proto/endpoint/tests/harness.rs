@@ -35,6 +35,7 @@ pub fn settings() -> Settings {
             ping_interval: Some(20_000),
             pong_timeout: 10_000,
             close_timeout: 2000,
+            deflate: None,
         },
         max_send_queue: 1000,
         handshake_timeout: 5000,
@@ -125,7 +126,8 @@ impl End {
     }
 
     pub fn send(&mut self, text: &str) -> Result<(), CommandError> {
-        self.end.send(Kind::Text, text.as_bytes(), &mut self.keys)
+        self.end
+            .send(Kind::Text, text.as_bytes(), false, &mut self.keys)
     }
 
     pub fn close(&mut self, code: u16, reason: &str) -> Result<(), CommandError> {

@@ -213,12 +213,21 @@ fn fragments_are_sent_in_order() {
     let (mut client, mut server) = End::pair();
     let keys = &mut Keys(true);
     let end = &mut client.end;
-    assert_eq!(end.send_fragment(Kind::Text, b"a", false, keys), Ok(()));
+    assert_eq!(
+        end.send_fragment(Kind::Text, b"a", false, false, keys),
+        Ok(())
+    );
     assert_eq!(end.ping(b"?", keys), Ok(()));
     let unfinished = Err(CommandError::Send(SendError::Fragmented));
-    assert_eq!(end.send(Kind::Text, b"b", keys), unfinished);
-    assert_eq!(end.send_fragment(Kind::Binary, b"", true, keys), unfinished);
-    assert_eq!(end.send_fragment(Kind::Text, b"c", true, keys), Ok(()));
+    assert_eq!(end.send(Kind::Text, b"b", false, keys), unfinished);
+    assert_eq!(
+        end.send_fragment(Kind::Binary, b"", true, false, keys),
+        unfinished
+    );
+    assert_eq!(
+        end.send_fragment(Kind::Text, b"c", true, false, keys),
+        Ok(())
+    );
     assert_eq!(end.pong(b"!", keys), Ok(()));
     assert_eq!(server.feed(&client.written()), ["ping ?", "ac", "pong !"]);
     assert_eq!(client.feed(&server.written()), ["pong ?"]);

@@ -27,7 +27,7 @@ fn good_but<'a>(name: &str, value: &'a str) -> Vec<(&'static str, &'a str)> {
 }
 
 fn refused(response: &Response, offered: Option<&str>) -> &'static str {
-    let error = check_response(response, &KEY, offered).unwrap_err();
+    let error = check_response(response, &KEY, offered, None).unwrap_err();
     assert_eq!(error.status, response.status());
     error.why
 }
@@ -39,6 +39,7 @@ fn written(url: &str, subprotocols: Option<&str>, headers: Option<&str>) -> Vec<
         url: &url,
         subprotocols,
         headers,
+        deflate: None,
         key: KEY,
     };
     write_request(&mut out, &offer).unwrap();
@@ -75,14 +76,14 @@ fn both_halves_agree() {
         let chosen = choose_subprotocol("b", &r);
         write_accept(&mut out, &handshake, chosen, b"X: y\r\n").unwrap();
         let answer = Response::parse(out).unwrap();
-        let agreed = check_response(&answer, &KEY, Some("a,b")).unwrap();
+        let agreed = check_response(&answer, &KEY, Some("a,b"), None).unwrap();
         assert_eq!(agreed.subprotocol, Some("b"));
     }
 }
 
 #[test]
 fn good_answers() {
-    assert!(check_response(&answer(&GOOD), &KEY, None).is_ok());
+    assert!(check_response(&answer(&GOOD), &KEY, None, None).is_ok());
     let table = [
         ("Upgrade", "WebSocket"),
         ("Connection", "keep-alive, UPGRADE"),
@@ -90,7 +91,10 @@ fn good_answers() {
     ];
     for (name, value) in table {
         let r = answer(&good_but(name, value));
-        assert!(check_response(&r, &KEY, None).is_ok(), "{name}: {value}");
+        assert!(
+            check_response(&r, &KEY, None, None).is_ok(),
+            "{name}: {value}"
+        );
     }
 }
 
@@ -140,7 +144,7 @@ fn each_check_alone() {
     let old = response("HTTP/1.0 101 x", &GOOD);
     assert!(refused(&old, None).contains("HTTP/1.1"));
     let good = answer(&GOOD);
-    let other = check_response(&good, b"another 16 bytes", None);
+    let other = check_response(&good, b"another 16 bytes", None, None);
     assert!(other.unwrap_err().why.contains("does not match"));
 }
 
@@ -157,7 +161,11 @@ fn extensions_in_the_answer() {
     const NAME: &str = "Sec-WebSocket-Extensions";
     for (value, good) in [("", true), ("permessage-deflate", false), ("a;b", false)] {
         let r = answer(&[&GOOD[..], &[(NAME, value)]].concat());
-        assert_eq!(check_response(&r, &KEY, None).is_ok(), good, "{value}");
+        assert_eq!(
+            check_response(&r, &KEY, None, None).is_ok(),
+            good,
+            "{value}"
+        );
     }
 }
 
@@ -186,7 +194,7 @@ fn subprotocols_in_the_answer() {
     ];
     for (offered, lines, expected) in table {
         let r = answer(&[&GOOD[..], lines].concat());
-        let got = check_response(&r, &KEY, offered);
+        let got = check_response(&r, &KEY, offered, None);
         assert_eq!(
             got.map(|a| a.subprotocol).map_err(|_| ()),
             expected,
