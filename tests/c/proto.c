@@ -359,7 +359,8 @@ static void memory_is_bounded(void)
         peer_count(&peer, copy, len);
     }
     CHECK_INT(ws_proto_buffered(peer.proto), 10);
-    CHECK(rss_bytes(0) - before < 512 * 1024);
+    if (slowness() == 1) // an emulator's own memory grows
+        CHECK(rss_bytes(0) - before < 512 * 1024);
     CHECK_INT(peer.pings, rounds * (int)(len / 10));
     ws_proto_free(peer.proto);
 
@@ -369,7 +370,8 @@ static void memory_is_bounded(void)
     CHECK_STR(peer.log, "");
     for (i = 0; i < rounds; i++)
         peer_count(&peer, bytes, sizeof bytes);
-    CHECK(rss_bytes(0) - before < 512 * 1024);
+    if (slowness() == 1)
+        CHECK(rss_bytes(0) - before < 512 * 1024);
     CHECK_INT(peer.pieces, rounds);
     ws_proto_free(peer.proto);
 }
