@@ -15,10 +15,12 @@ STD ?=
 # dist: fast. board: small.
 PROFILE ?= dist
 # DROPIN=0: without ws_wfl_*, the interface of websocket_for_linux. PROTO=0: without ws_proto_* and ws_frame_*.
+# TLS=0: without wss://.
 DROPIN ?= 1
 PROTO  ?= 1
 # REACH=0: clients without proxies, redirects and kept cookies.
 REACH  ?= 1
+TLS    ?= 1
 # permessage-deflate. bundled: with zlib-rs inside. system: with the system's libz, against which programs are then linked,
 # too. 0: without. What is built for boards is small unless asked for more.
 DEFLATE ?= $(if $(filter board,$(PROFILE)),0,bundled)
@@ -41,7 +43,7 @@ endif
 empty :=
 comma := ,
 PARTS := $(if $(STD),std) $(if $(filter-out 0,$(PROTO)),proto) $(if $(filter-out 0,$(DROPIN)),dropin) $(if $(filter-out 0,$(REACH)),reach) \
-    $(if $(filter bundled,$(DEFLATE)),deflate) $(if $(filter system,$(DEFLATE)),deflate-system)
+    $(if $(filter-out 0,$(TLS)),tls) $(if $(filter bundled,$(DEFLATE)),deflate) $(if $(filter system,$(DEFLATE)),deflate-system)
 PARTS := $(subst $(empty) ,$(comma),$(strip $(PARTS)))
 
 ifeq ($(STD),)
@@ -225,7 +227,7 @@ test:
 cross:
 	ENGINE='$(ENGINE)' STD='$(STD)' THUMB='$(THUMB)' DROPIN='$(DROPIN)' PROTO='$(PROTO)' REACH='$(REACH)' BUILD='$(BUILD)' CARGO='$(CARGO)' \
 	    DEFLATE='$(if $(filter file,$(origin DEFLATE)),0,$(DEFLATE))' \
-	    PROFILE='$(if $(filter file,$(origin PROFILE)),board,$(PROFILE))' cross/build '$(TARGET)'
+	    TLS='$(if $(filter file,$(origin TLS)),0,$(TLS))' PROFILE='$(if $(filter file,$(origin PROFILE)),board,$(PROFILE))' cross/build '$(TARGET)'
 
 test-arm:
 	scripts/setup test

@@ -36,6 +36,8 @@ enum {
 
 struct options {
     const char *host;
+    const char *tls_cert; // NULL: http and ws, else https and wss
+    const char *tls_key;
     unsigned long port;
 };
 
@@ -252,9 +254,11 @@ static void print_help(void)
     puts("usage: dashboard [options]\n"
          "Serves a page with live values of this machine. Prints \"open http://HOST:PORT/\" when it is ready.\n"
          "\n"
-         "  --host HOST  address to listen at (127.0.0.1); 0.0.0.0 lets other machines and phones see it\n"
-         "  --port PORT  port; 0 picks a free one (8080)\n"
-         "  --help       this text\n"
+         "  --host HOST      address to listen at (127.0.0.1); 0.0.0.0 lets other machines and phones see it\n"
+         "  --port PORT      port; 0 picks a free one (8080)\n"
+         "  --tls-cert FILE  certificate chain (PEM): serve https and wss\n"
+         "  --tls-key FILE   its key (PEM)\n"
+         "  --help           this text\n"
          "\n"
          "Exit status: 0 when ended by Ctrl-C or SIGTERM, 1 after an error.");
 }
@@ -274,10 +278,12 @@ static int read_port(const char *text, unsigned long *out)
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { HOST = 1, PORT, HELP };
+    enum { HOST = 1, PORT, TLS_CERT, TLS_KEY, HELP };
     static const struct option table[] = {
         {"host", required_argument, NULL, HOST},
         {"port", required_argument, NULL, PORT},
+        {"tls-cert", required_argument, NULL, TLS_CERT},
+        {"tls-key", required_argument, NULL, TLS_KEY},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
@@ -291,6 +297,12 @@ static int read_options(int argc, char **argv, struct options *options)
             break;
         case PORT:
             bad = read_port(optarg, &options->port);
+            break;
+        case TLS_CERT:
+            options->tls_cert = optarg;
+            break;
+        case TLS_KEY:
+            options->tls_key = optarg;
             break;
         case HELP:
             print_help();
@@ -319,12 +331,14 @@ static int make_url(char *url, size_t size, const char *scheme, const char *host
     return 0;
 }
 
-static ws_server *make_server(struct sampler *sampler)
+static ws_server *make_server(struct sampler *sampler, const struct options *options)
 {
     ws_server_config config = {.struct_size = sizeof config};
     ws_server *server;
 
     config.path = "/live";
+    config.tls_cert = options->tls_cert;
+    config.tls_key = options->tls_key;
     // A page from elsewhere, open in somebody's browser, can reach this server too: it is not let in.
     config.allowed_origins = "self";
     config.max_message_size = 1024;
@@ -340,16 +354,17 @@ static ws_server *make_server(struct sampler *sampler)
 
 static int listen_and_announce(ws_server *server, const struct options *options)
 {
+    int secure = options->tls_cert != NULL;
     char url[300];
 
-    if (make_url(url, sizeof url, "ws", options->host, (unsigned)options->port) != 0)
+    if (make_url(url, sizeof url, secure ? "wss" : "ws", options->host, (unsigned)options->port) != 0)
         return -1;
     if (ws_server_listen(server, url) != WS_OK) {
         fprintf(stderr, "dashboard: %s\n", ws_last_error());
         return -1;
     }
     // With --port 0 only the server knows the port.
-    if (make_url(url, sizeof url, "http", options->host, ws_server_port(server)) != 0)
+    if (make_url(url, sizeof url, secure ? "https" : "http", options->host, ws_server_port(server)) != 0)
         return -1;
     if (printf("open %s/\n", url) < 0 || fflush(stdout) != 0) {
         perror("dashboard: stdout");
@@ -393,7 +408,7 @@ int main(int argc, char **argv)
         return result > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     if (init_sampler(&sampler) != 0)
         return EXIT_FAILURE;
-    server = make_server(&sampler);
+    server = make_server(&sampler, &options);
     if (server == NULL)
         return EXIT_FAILURE;
 

@@ -18,6 +18,9 @@
 struct options {
     const char *host;
     const char *path;
+    const char *tls_cert; // NULL: ws://, else wss://
+    const char *tls_key;
+    const char *tls_client_ca;
     unsigned long port;
     unsigned long threads;
     unsigned long max_message;
@@ -160,6 +163,9 @@ static void print_help(void)
          "  --reuse-port            share the port with other processes that say so too\n"
          "  --pong-timeout MS       silence after that before a peer counts as gone (10000)\n"
          "  --deflate [MODE]        compress, where the client agrees: small, balanced (balanced) or best\n"
+         "  --tls-cert FILE         certificate chain (PEM): serve wss:// instead of ws://\n"
+         "  --tls-key FILE          its key (PEM)\n"
+         "  --tls-client-ca FILE    clients must have a certificate signed by one of these (PEM)\n"
          "  --quiet                 no line for each connection\n"
          "  --help                  this text\n"
          "\n"
@@ -220,6 +226,9 @@ static int read_options(int argc, char **argv, struct options *options)
         PONG_TIMEOUT,
         REUSE_PORT,
         DEFLATE,
+        TLS_CERT,
+        TLS_KEY,
+        TLS_CLIENT_CA,
         QUIET,
         HELP
     };
@@ -234,6 +243,9 @@ static int read_options(int argc, char **argv, struct options *options)
         {"reuse-port", no_argument, NULL, REUSE_PORT},
         {"pong-timeout", required_argument, NULL, PONG_TIMEOUT},
         {"deflate", optional_argument, NULL, DEFLATE},
+        {"tls-cert", required_argument, NULL, TLS_CERT},
+        {"tls-key", required_argument, NULL, TLS_KEY},
+        {"tls-client-ca", required_argument, NULL, TLS_CLIENT_CA},
         {"quiet", no_argument, NULL, QUIET},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
@@ -274,6 +286,15 @@ static int read_options(int argc, char **argv, struct options *options)
         case DEFLATE:
             bad = read_deflate(optarg, argc, argv, &options->deflate);
             break;
+        case TLS_CERT:
+            options->tls_cert = optarg;
+            break;
+        case TLS_KEY:
+            options->tls_key = optarg;
+            break;
+        case TLS_CLIENT_CA:
+            options->tls_client_ca = optarg;
+            break;
         case QUIET:
             options->quiet = 1;
             break;
@@ -291,11 +312,13 @@ static int read_options(int argc, char **argv, struct options *options)
     return bad ? -1 : 0;
 }
 
-// Writes "ws://HOST:PORT"; an IPv6 address gets its brackets.
-static int make_url(char *url, size_t size, const char *host, unsigned port)
+// Writes "ws://HOST:PORT", or "wss://..."; an IPv6 address gets its brackets.
+static int make_url(char *url, size_t size, const struct options *options, unsigned port)
 {
+    const char *host = options->host;
     int bare_ipv6 = strchr(host, ':') != NULL && host[0] != '[';
-    int len = snprintf(url, size, "ws://%s%s%s:%u", bare_ipv6 ? "[" : "", host, bare_ipv6 ? "]" : "", port);
+    int len = snprintf(url, size, "ws%s://%s%s%s:%u", options->tls_cert != NULL ? "s" : "", bare_ipv6 ? "[" : "",
+                       host, bare_ipv6 ? "]" : "", port);
 
     if (len < 0 || (size_t)len >= size) {
         fprintf(stderr, "echo_server: --host is too long\n");
@@ -319,6 +342,9 @@ static ws_server *make_server(struct options *options)
     config.ping_interval_ms = options->ping_interval == 0 ? WS_NEVER : (uint32_t)options->ping_interval;
     config.pong_timeout_ms = (uint32_t)options->pong_timeout;
     config.deflate = options->deflate;
+    config.tls_cert = options->tls_cert;
+    config.tls_key = options->tls_key;
+    config.tls_client_ca = options->tls_client_ca;
     config.on_open = on_open;
     config.on_message = on_message;
     config.on_writable = on_writable;
@@ -335,14 +361,14 @@ static int serve(ws_server *server, const struct options *options)
 {
     char url[300];
 
-    if (make_url(url, sizeof url, options->host, (unsigned)options->port) != 0)
+    if (make_url(url, sizeof url, options, (unsigned)options->port) != 0)
         return -1;
     if (ws_server_listen(server, url) != WS_OK) {
         fprintf(stderr, "echo_server: %s\n", ws_last_error());
         return -1;
     }
     // With --port 0 only the server knows the port.
-    if (make_url(url, sizeof url, options->host, ws_server_port(server)) != 0)
+    if (make_url(url, sizeof url, options, ws_server_port(server)) != 0)
         return -1;
     if (printf("listening on %s\n", url) < 0 || fflush(stdout) != 0) {
         perror("echo_server: stdout");

@@ -38,6 +38,14 @@ struct options {
     char *headers; // "Name: value\r\n" each, or NULL
     const char *proxy;
     unsigned long redirects;
+    // wss://; NULL: not given
+    const char *ca;
+    const char *pin;
+    const char *cert;
+    const char *key;
+    const char *server_name;
+    long long clock_not_before;
+    int insecure;
     unsigned long timeout;
     int deflate;
 };
@@ -345,6 +353,14 @@ static void loop(struct cat *cat)
     }
 }
 
+// Warnings and errors, such as the one about --insecure.
+static void on_log(int level, const char *line, void *user)
+{
+    (void)level;
+    (void)user;
+    fprintf(stderr, "ws_cat: %s\n", line);
+}
+
 static int run(const struct options *options)
 {
     struct cat cat = {.once = options->once};
@@ -365,12 +381,20 @@ static int run(const struct options *options)
     config.max_send_queue = 2 * LINE_MAX_BYTES;
     // Only long messages are compressed: a short one gains nothing that a packet would not have room for anyway.
     config.deflate = options->deflate ? WS_DEFLATE_BALANCED : WS_DEFLATE_OFF;
+    config.tls_ca = options->ca;
+    config.tls_pins = options->pin;
+    config.tls_cert = options->cert;
+    config.tls_key = options->key;
+    config.tls_server_name = options->server_name;
+    config.tls_insecure_skip_verify = options->insecure;
+    config.tls_clock_not_before = options->clock_not_before;
     config.on_open = on_open;
     config.on_message = on_message;
     config.on_writable = on_writable;
     config.on_pong = on_pong;
     config.on_close = on_close;
     config.user = &cat;
+    ws_set_log(on_log, WS_LOG_WARN, NULL);
     if (ws_client_new(&config, &cat.client) != WS_OK) {
         fprintf(stderr, "ws_cat: %s\n", ws_last_error());
         return EXIT_NOT_OPENED;
@@ -405,6 +429,14 @@ static void print_help(void)
          "  --proxy URL         go through a proxy (http://, socks5://), or \"env\": as the environment says\n"
          "  --redirects N       follow so many redirects (none)\n"
          "  --deflate           offer compression\n"
+         "  --ca FILE           wss: the authorities to trust, in PEM (the system's)\n"
+         "  --pin PIN           wss: the server's key must be this, \"sha256/BASE64\"; several with commas\n"
+         "  --cert FILE         wss: our certificate, in PEM, for servers that ask for one\n"
+         "  --key FILE          wss: its key\n"
+         "  --server-name NAME  wss: whom the server's certificate has to be for (the URL's host)\n"
+         "  --clock-not-before SECONDS\n"
+         "                      wss: when the clock is before that many seconds since 1970, it is not believed\n"
+         "  --insecure          wss: do not check the server's certificate at all\n"
          "  --help              this text\n"
          "\n"
          "Exit status: 0 after a clean close or Ctrl-C, 1 when the connection could not be opened (or\n"
@@ -448,7 +480,23 @@ static int read_number(const char *name, const char *text, unsigned long *out)
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { ONCE = 1, HEADER, SUBPROTOCOL, TIMEOUT, PROXY, REDIRECTS, DEFLATE, HELP };
+    enum {
+        ONCE = 1,
+        HEADER,
+        SUBPROTOCOL,
+        TIMEOUT,
+        PROXY,
+        REDIRECTS,
+        DEFLATE,
+        CA,
+        PIN,
+        CERT,
+        KEY,
+        SERVER_NAME,
+        CLOCK,
+        INSECURE,
+        HELP
+    };
     static const struct option table[] = {
         {"once", required_argument, NULL, ONCE},
         {"header", required_argument, NULL, HEADER},
@@ -457,6 +505,13 @@ static int read_options(int argc, char **argv, struct options *options)
         {"proxy", required_argument, NULL, PROXY},
         {"redirects", required_argument, NULL, REDIRECTS},
         {"deflate", no_argument, NULL, DEFLATE},
+        {"ca", required_argument, NULL, CA},
+        {"pin", required_argument, NULL, PIN},
+        {"cert", required_argument, NULL, CERT},
+        {"key", required_argument, NULL, KEY},
+        {"server-name", required_argument, NULL, SERVER_NAME},
+        {"clock-not-before", required_argument, NULL, CLOCK},
+        {"insecure", no_argument, NULL, INSECURE},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
@@ -485,6 +540,27 @@ static int read_options(int argc, char **argv, struct options *options)
             break;
         case DEFLATE:
             options->deflate = 1;
+            break;
+        case CA:
+            options->ca = optarg;
+            break;
+        case PIN:
+            options->pin = optarg;
+            break;
+        case CERT:
+            options->cert = optarg;
+            break;
+        case KEY:
+            options->key = optarg;
+            break;
+        case SERVER_NAME:
+            options->server_name = optarg;
+            break;
+        case CLOCK:
+            options->clock_not_before = atoll(optarg);
+            break;
+        case INSECURE:
+            options->insecure = 1;
             break;
         case HELP:
             print_help();

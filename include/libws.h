@@ -304,6 +304,12 @@ typedef struct {
     uint32_t max_ratio;
 } ws_deflate_options;
 
+// A certificate and its key; see ws_server_config.tls_cert and tls_key.
+typedef struct {
+    const char *cert;
+    const char *key;
+} ws_tls_cert;
+
 // Configures a server. Zero-initialise it and set struct_size: every field left zero means the
 // default in brackets. Strings are copied by ws_server_new(). Grows at the end only; programs
 // compiled against an older header go on working.
@@ -391,6 +397,27 @@ typedef struct {
     int deflate;
     // Details of it [those of the mode].
     const ws_deflate_options *deflate_options;
+    // The server's certificate, followed by those that sign it, for wss:// listeners [none]. Here
+    // and in all fields like it: the path of a PEM file, or the PEM text itself ("-----BEGIN
+    // ..."). Needs a build with TLS (WS_ERR_UNSUPPORTED).
+    const char *tls_cert;
+    // The key of tls_cert, not encrypted: RSA of 2048 bits or more, P-256, P-384 or Ed25519.
+    const char *tls_key;
+    // Further certificates, tls_more_certs_len of them, for servers of several names: a client
+    // gets the first certificate that is for the name that it asks for (SNI), else tls_cert
+    // [none].
+    const ws_tls_cert *tls_more_certs;
+    size_t tls_more_certs_len;
+    // Who signs the certificates of clients: with it, a client has to show one (mutual TLS), and
+    // ws_request_tls_subject() tells whose it is [clients are not asked].
+    const char *tls_client_ca;
+    // Not 0: a client may also come without a certificate [it must have one].
+    int tls_client_optional;
+    // For boards whose clock may not be set: seconds since 1970 of a day that is past for sure,
+    // such as the day on which the firmware was built. When the clock is before it, dates are
+    // checked as of that day, and a certificate that is only valid from later on is accepted too
+    // [the clock is right].
+    int64_t tls_clock_not_before;
 } ws_server_config;
 
 // What was agreed on for a connection. Set struct_size, then call ws_server_deflate(),
@@ -473,9 +500,10 @@ typedef struct {
 typedef struct {
     // sizeof(ws_client_config).
     size_t struct_size;
-    // "ws://[user:password@]host[:port]/path?query": host is a name, an IPv4 address, or an IPv6
-    // address in brackets; port [80]; user and password, percent-encoded, become an Authorization
-    // header (basic). Or "ws+unix:/path/of/socket:/path?query".
+    // "ws://[user:password@]host[:port]/path?query", or "wss://..." with TLS: host is a name, an IPv4
+    // address, or an IPv6 address in brackets; port [80, or 443 with wss]; user and password,
+    // percent-encoded, become an Authorization header (basic). Or
+    // "ws+unix:/path/of/socket:/path?query".
     const char *url;
     // Subprotocols offered, comma-separated, preferred first [none]. A server may agree on one of
     // them or none.
@@ -583,6 +611,32 @@ typedef struct {
     int deflate;
     // Details of it [those of the mode].
     const ws_deflate_options *deflate_options;
+    // wss://: the authorities that may sign the server's certificate, as the path of a PEM file or
+    // the PEM text itself ("-----BEGIN ...") [the file that SSL_CERT_FILE names, else the
+    // system's, such as /etc/ssl/certs/ca-certificates.crt]. A self-signed certificate may stand
+    // for itself.
+    const char *tls_ca;
+    // Public keys of which one must be the server's own, or that of an authority that signs it:
+    // "sha256/" and the Base64 of the SHA-256 of the key (SubjectPublicKeyInfo, as in RFC 7469),
+    // several separated by commas so that keys can change [none]. In addition to tls_ca. With
+    // tls_insecure_skip_verify: the server's own key must be one of them.
+    const char *tls_pins;
+    // The client's own certificate and key, for servers that ask for one (mutual TLS); see
+    // ws_server_config.tls_cert [none].
+    const char *tls_cert;
+    const char *tls_key;
+    // The name that the server is asked for (SNI) and that its certificate must be for [the host
+    // of url].
+    const char *tls_server_name;
+    // Not 0: the server's certificate is not checked, neither who signed it nor its name nor its
+    // dates. Anyone in between can then read and change everything, so it is for bring-up only;
+    // each connection logs an error line about it [0: everything is checked].
+    int tls_insecure_skip_verify;
+    // For boards whose clock may not be set: seconds since 1970 of a day that is past for sure,
+    // such as the day on which the firmware was built. When the clock is before it, dates are
+    // checked as of that day, and a certificate that is only valid from later on is accepted too
+    // [the clock is right].
+    int64_t tls_clock_not_before;
 } ws_client_config;
 
 // Configures a ws_proto. Zero-initialise it, set struct_size and role, for a client also url:
@@ -733,6 +787,18 @@ const char *ws_request_header(const ws_request *request, const char *name);
 // ws_server_config.subprotocols leads to.
 const char *ws_request_subprotocol(const ws_request *request);
 
+// The TLS version, "TLSv1.2" or "TLSv1.3"; NULL if the request came without TLS.
+const char *ws_request_tls_version(const ws_request *request);
+
+// Whom the client's certificate is for, in the order in which it says so: "O=Acme,CN=device 7".
+// Commas and the like within a value are escaped by a backslash (RFC 4514). The certificate has
+// been verified (ws_server_config.tls_client_ca). NULL if the client has shown none.
+const char *ws_request_tls_subject(const ws_request *request);
+
+// The public key of the client's certificate, as ws_client_config.tls_pins writes one:
+// "sha256/..."; NULL if the client has shown none.
+const char *ws_request_tls_key(const ws_request *request);
+
 // Adds a header to the answer, be it the 101, a refusal or a page.
 // WS_ERR_INVALID_ARG: name is no token, value holds CR, LF or other control characters or is not
 // ASCII, or the header is one that libws writes itself (Content-Length, Content-Type, Connection,
@@ -758,17 +824,27 @@ ws_status ws_response_body(ws_response *response,
 
 // Makes a server. It listens nowhere yet. config is copied. *out is NULL on error, else free it
 // with ws_server_free().
-// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_UNSUPPORTED: deflate, in a build
-// without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll).
+// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_TLS: it names the certificate or key
+// that is no good. WS_ERR_UNSUPPORTED: tls_cert in a build without TLS, deflate in one without
+// compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, a file cannot be read).
 ws_status ws_server_new(const ws_server_config *config, ws_server **out);
 
 // Listens at url: "ws://0.0.0.0:9001", "ws://[::]:9001" (IPv6 only), "ws://localhost:0" (port 0:
-// any free one), "unix:/run/app.sock" (a stale socket file is replaced, and removed by
-// ws_server_free()), or "fd:3" (an inherited socket that listens already; libws owns it from here
-// on). Without a port: 80. Call it again for more listeners, before the server runs.
-// WS_ERR_INVALID_ARG, WS_ERR_UNSUPPORTED (wss), WS_ERR_DNS, WS_ERR_IO (errno: EADDRINUSE, EACCES,
-// ...), WS_ERR_REENTRANT (it runs already).
+// any free one), "wss://0.0.0.0:9443" (with TLS: config.tls_cert), "unix:/run/app.sock" (a stale
+// socket file is replaced, and removed by ws_server_free()), or "fd:3" (an inherited socket that
+// listens already; libws owns it from here on). Without a port: 80, with wss 443. Call it again
+// for more listeners, before the server runs.
+// WS_ERR_INVALID_ARG, WS_ERR_UNSUPPORTED (wss in a build without TLS), WS_ERR_DNS, WS_ERR_IO
+// (errno: EADDRINUSE, EACCES, ...), WS_ERR_REENTRANT (it runs already).
 ws_status ws_server_listen(ws_server *server, const char *url);
+
+// Reads certificates, keys and authorities again, for the connections that come from now on; those
+// that are there stay as they are. config NULL: from the same files as before; else from the tls_
+// fields of config, whose other fields are not looked at. On error everything stays as it was.
+// WS_ERR_TLS: ws_last_error() says which of them is wrong and how. WS_ERR_IO (a file cannot be
+// read),
+// WS_ERR_INVALID_ARG (no tls_cert), WS_ERR_NO_MEMORY, WS_ERR_UNSUPPORTED. [any thread]
+ws_status ws_server_reload_tls(ws_server *server, const ws_server_config *config);
 
 // The port of the first TCP listener, in host byte order; 0 if there is none. [any thread]
 uint16_t ws_server_port(const ws_server *server);
@@ -887,11 +963,11 @@ ws_status ws_server_stats(const ws_server *server, ws_stats *out);
 
 // Makes a client. It connects when it is run, started or polled. config is copied. *out is NULL on
 // error, else free it with ws_client_free().
-// WS_ERR_INVALID_ARG: ws_last_error() names the field or the variable. WS_ERR_UNSUPPORTED: a wss://
-// URL, or deflate in a build without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll,
-// or the kernel has no randomness).
-ws_status ws_client_new(const ws_client_config *config,
-                        ws_client **out);
+// WS_ERR_INVALID_ARG: ws_last_error() names the field or the variable. WS_ERR_TLS: it names the
+// certificate or key that is no good. WS_ERR_UNSUPPORTED: a wss:// URL in a build without TLS, or
+// deflate in one without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, a file
+// cannot be read, or the kernel has no randomness).
+ws_status ws_client_new(const ws_client_config *config, ws_client **out);
 
 // Connects and serves the connection in this thread until it is closed for good, or
 // ws_client_stop().
@@ -973,8 +1049,8 @@ ws_status ws_client_resume(ws_client *client);
 // Bytes queued that the kernel has not taken yet; 0 when not open. [any thread]
 size_t ws_client_buffered(ws_client *client);
 
-// Where the last failure lay (dns, tcp, proxy, http, websocket) and what it said, such as "tcp: connect
-// 192.0.2.7:80: Connection refused". "" if nothing has failed yet. Never NULL. Call it in a
+// Where the last failure lay (dns, tcp, proxy, tls, http, websocket) and what it said, such as "tcp:
+// connect 192.0.2.7:80: Connection refused". "" if nothing has failed yet. Never NULL. Call it in a
 // callback or while the client does not run in another thread; the text lives until the client
 // fails again.
 const char *ws_client_error(ws_client *client);

@@ -17,6 +17,7 @@ pub mod log;
 pub mod net;
 pub mod proto;
 pub mod server;
+pub mod tls;
 pub mod zlib;
 
 mod capi;

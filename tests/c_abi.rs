@@ -22,7 +22,7 @@ macro_rules! programs {
 }
 
 programs! { allocations backpressure client client_failures closing deflate flaky frame hammer limits misuse misuse_send proto proto_misuse
-queue races reach receiving reconnect reentry sending server_modes upgrade wakeups }
+queue races reach receiving reconnect reentry sending server_modes tls upgrade wakeups }
 
 #[test]
 fn every_program_of_tests_c_is_run() {
@@ -102,12 +102,14 @@ fn rust_layout() -> Vec<String> {
     layout!(ws_server_config: struct_size threads max_connections max_message_size max_send_queue receive_buffer_size
         handshake_timeout_ms close_timeout_ms ping_interval_ms pong_timeout_ms path subprotocols allowed_origins
         allowed_hosts on_upgrade on_http on_open on_message on_piece on_writable on_pong on_close user reuse_port
-        keepalive_s deflate deflate_options);
+        keepalive_s deflate deflate_options tls_cert tls_key tls_more_certs tls_more_certs_len tls_client_ca tls_client_optional
+        tls_clock_not_before);
+    layout!(ws_tls_cert: cert key);
     layout!(ws_client_config: struct_size url subprotocols headers connect_timeout_ms close_timeout_ms ping_interval_ms
         pong_timeout_ms max_message_size max_send_queue receive_buffer_size reconnect_min_ms reconnect_max_ms on_open
         on_message on_piece on_writable on_pong on_close user proxy bearer_token cookies interface_name source_address
         proxy_from_env keep_cookies max_redirects keepalive_s queue_messages queue_policy queue_bytes on_reconnect
-        on_sent deflate deflate_options);
+        on_sent deflate deflate_options tls_ca tls_pins tls_cert tls_key tls_server_name tls_insecure_skip_verify tls_clock_not_before);
     layout!(ws_reconnect_info: attempt delay_ms status http_status code permanent reason);
     layout!(ws_proto_config: struct_size role pieces max_message_size max_send_queue handshake_timeout_ms
         close_timeout_ms ping_interval_ms pong_timeout_ms subprotocols url headers deflate deflate_options);

@@ -24,6 +24,7 @@ fn links_lead_to_files() {
         "docs/architecture.md",
         "docs/client.md",
         "docs/limits.md",
+        "docs/tls.md",
         "docs/migrating.md",
         "c_examples/README.md",
     ] {

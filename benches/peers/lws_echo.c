@@ -1,5 +1,6 @@
 // Debian's libwebsockets echoing messages, in the way that it documents: what has come is queued, and one piece is written
-// for each WRITEABLE callback. Usage: lws_echo PORT (serves), lws_echo client PORT (echoes for a server).
+// for each WRITEABLE callback. Usage: lws_echo PORT (serves), lws_echo PORT CERT KEY (the same over TLS), lws_echo
+// client PORT (echoes for a server).
 
 #include <libwebsockets.h>
 #include <stdlib.h>
@@ -97,7 +98,8 @@ int main(int argc, char **argv)
         {NULL, NULL, 0, 0, 0, NULL, 0},
     };
     int client = argc == 3 && strcmp(argv[1], "client") == 0;
-    int port = argc == 2 + client ? atoi(argv[1 + client]) : 0;
+    int tls = argc == 4;
+    int port = argc == 2 + client || tls ? atoi(argv[1 + client]) : 0;
     struct lws_context_creation_info info;
     struct lws_client_connect_info peer;
     struct lws_context *context;
@@ -112,6 +114,11 @@ int main(int argc, char **argv)
     info.pt_serv_buf_size = 65536;
     info.gid = (gid_t)-1;
     info.uid = (uid_t)-1;
+    if (tls) {
+        info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = argv[2];
+        info.ssl_private_key_filepath = argv[3];
+    }
     context = lws_create_context(&info);
     if (context == NULL)
         return 1;

@@ -22,9 +22,10 @@ pub struct ws_client(());
 pub struct ws_client_config {
     /// sizeof(ws_client_config).
     pub struct_size: usize,
-    /// "ws://[user:password@]host[:port]/path?query": host is a name, an IPv4 address, or an IPv6
-    /// address in brackets; port [80]; user and password, percent-encoded, become an Authorization
-    /// header (basic). Or "ws+unix:/path/of/socket:/path?query".
+    /// "ws://[user:password@]host[:port]/path?query", or "wss://..." with TLS: host is a name, an IPv4
+    /// address, or an IPv6 address in brackets; port [80, or 443 with wss]; user and password,
+    /// percent-encoded, become an Authorization header (basic). Or
+    /// "ws+unix:/path/of/socket:/path?query".
     pub url: *const c_char,
     /// Subprotocols offered, comma-separated, preferred first [none]. A server may agree on one of
     /// them or none.
@@ -158,13 +159,40 @@ pub struct ws_client_config {
     pub deflate: c_int,
     /// Details of it [those of the mode].
     pub deflate_options: *const ws_deflate_options,
+    /// wss://: the authorities that may sign the server's certificate, as the path of a PEM file or
+    /// the PEM text itself ("-----BEGIN ...") [the file that SSL_CERT_FILE names, else the
+    /// system's, such as /etc/ssl/certs/ca-certificates.crt]. A self-signed certificate may stand
+    /// for itself.
+    pub tls_ca: *const c_char,
+    /// Public keys of which one must be the server's own, or that of an authority that signs it:
+    /// "sha256/" and the Base64 of the SHA-256 of the key (SubjectPublicKeyInfo, as in RFC 7469),
+    /// several separated by commas so that keys can change [none]. In addition to tls_ca. With
+    /// tls_insecure_skip_verify: the server's own key must be one of them.
+    pub tls_pins: *const c_char,
+    /// The client's own certificate and key, for servers that ask for one (mutual TLS); see
+    /// ws_server_config.tls_cert [none].
+    pub tls_cert: *const c_char,
+    pub tls_key: *const c_char,
+    /// The name that the server is asked for (SNI) and that its certificate must be for [the host
+    /// of url].
+    pub tls_server_name: *const c_char,
+    /// Not 0: the server's certificate is not checked, neither who signed it nor its name nor its
+    /// dates. Anyone in between can then read and change everything, so it is for bring-up only;
+    /// each connection logs an error line about it [0: everything is checked].
+    pub tls_insecure_skip_verify: c_int,
+    /// For boards whose clock may not be set: seconds since 1970 of a day that is past for sure,
+    /// such as the day on which the firmware was built. When the clock is before it, dates are
+    /// checked as of that day, and a certificate that is only valid from later on is accepted too
+    /// [the clock is right].
+    pub tls_clock_not_before: i64,
 }
 
 /// Makes a client. It connects when it is run, started or polled. config is copied. *out is NULL on
 /// error, else free it with ws_client_free().
-/// WS_ERR_INVALID_ARG: ws_last_error() names the field or the variable. WS_ERR_UNSUPPORTED: a wss://
-/// URL, or deflate in a build without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll,
-/// or the kernel has no randomness).
+/// WS_ERR_INVALID_ARG: ws_last_error() names the field or the variable. WS_ERR_TLS: it names the
+/// certificate or key that is no good. WS_ERR_UNSUPPORTED: a wss:// URL in a build without TLS, or
+/// deflate in one without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, a file
+/// cannot be read, or the kernel has no randomness).
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_new(
     config: *const ws_client_config,
@@ -333,8 +361,8 @@ pub unsafe extern "C" fn ws_client_buffered(client: *mut ws_client) -> usize {
     guard::client_or(client, 0, |c| c.buffered())
 }
 
-/// Where the last failure lay (dns, tcp, proxy, http, websocket) and what it said, such as "tcp: connect
-/// 192.0.2.7:80: Connection refused". "" if nothing has failed yet. Never NULL. Call it in a
+/// Where the last failure lay (dns, tcp, proxy, tls, http, websocket) and what it said, such as "tcp:
+/// connect 192.0.2.7:80: Connection refused". "" if nothing has failed yet. Never NULL. Call it in a
 /// callback or while the client does not run in another thread; the text lives until the client
 /// fails again.
 #[no_mangle]

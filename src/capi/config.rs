@@ -67,6 +67,8 @@ impl ws_server_config {
         check_subprotocols(subprotocols.as_deref())?;
         check_list(allowed_origins.as_deref(), "allowed_origins")?;
         check_list(allowed_hosts.as_deref(), "allowed_hosts")?;
+        // SAFETY: texts and a list of pairs, as ws_server_new() asks for.
+        let tls = unsafe { self.tls() }?;
         Ok(server::Config {
             threads,
             max_connections: connections,
@@ -85,6 +87,7 @@ impl ws_server_config {
             allowed_origins,
             allowed_hosts,
             reuse_port: self.reuse_port != 0,
+            tls,
         })
     }
 }
@@ -108,9 +111,6 @@ impl ws_client_config {
             )
         };
         let parsed = parsed_url(url)?;
-        if parsed.secure {
-            return Err(Status::Unsupported.because("url: this build has no TLS"));
-        }
         check_subprotocols(subprotocols.as_deref())?;
         check_headers(headers.as_deref())?;
         reach::known(self.max_redirects == 0 && self.keep_cookies == 0)?;
@@ -161,6 +161,8 @@ impl ws_client_config {
             source: reach::source(source)?,
             queue: reach::queue(self.queue_messages, self.queue_bytes, self.queue_policy)?,
             connect_timeout,
+            // SAFETY: texts, as ws_client_new() asks for.
+            tls: unsafe { self.tls() }?,
             reconnect: (min != 0).then(|| (min, or(self.reconnect_max_ms, RECONNECT_MAX).max(min))),
         })
     }

@@ -36,6 +36,7 @@ mod server;
 mod status;
 #[cfg(feature = "dropin")]
 pub mod table;
+mod tls;
 mod types;
 
 pub use client::ws_client_config;
@@ -45,7 +46,7 @@ pub use frame::{ws_frame_head, ws_opcode};
 pub use log::ws_log_level;
 #[cfg(feature = "proto")]
 pub use proto::{ws_proto_config, ws_proto_end, ws_proto_event, ws_proto_event_type, ws_role};
-pub use server::ws_server_config;
+pub use server::{ws_server_config, ws_tls_cert};
 pub use status::ws_status;
 pub use types::{
     ws_close_info, ws_kind, ws_message, ws_piece, ws_queue_policy, ws_reconnect_info, ws_stats,

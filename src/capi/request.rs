@@ -57,6 +57,30 @@ pub unsafe extern "C" fn ws_request_subprotocol(request: *const ws_request) -> *
     value.map_or(core::ptr::null(), |v| v.as_ptr())
 }
 
+/// The TLS version, "TLSv1.2" or "TLSv1.3"; NULL if the request came without TLS.
+#[no_mangle]
+pub unsafe extern "C" fn ws_request_tls_version(request: *const ws_request) -> *const c_char {
+    let value = guard::request(request).and_then(|r| r.tls_version);
+    value.map_or(core::ptr::null(), |v| v.as_ptr())
+}
+
+/// Whom the client's certificate is for, in the order in which it says so: "O=Acme,CN=device 7".
+/// Commas and the like within a value are escaped by a backslash (RFC 4514). The certificate has
+/// been verified (ws_server_config.tls_client_ca). NULL if the client has shown none.
+#[no_mangle]
+pub unsafe extern "C" fn ws_request_tls_subject(request: *const ws_request) -> *const c_char {
+    let value = guard::request(request).and_then(|r| r.tls_subject.as_deref());
+    value.map_or(core::ptr::null(), |v| v.as_ptr())
+}
+
+/// The public key of the client's certificate, as ws_client_config.tls_pins writes one:
+/// "sha256/..."; NULL if the client has shown none.
+#[no_mangle]
+pub unsafe extern "C" fn ws_request_tls_key(request: *const ws_request) -> *const c_char {
+    let value = guard::request(request).and_then(|r| r.tls_key.as_deref());
+    value.map_or(core::ptr::null(), |v| v.as_ptr())
+}
+
 /// Adds a header to the answer, be it the 101, a refusal or a page.
 /// WS_ERR_INVALID_ARG: name is no token, value holds CR, LF or other control characters or is not
 /// ASCII, or the header is one that libws writes itself (Content-Length, Content-Type, Connection,

@@ -153,6 +153,35 @@ pub struct ws_server_config {
     pub deflate: c_int,
     /// Details of it [those of the mode].
     pub deflate_options: *const ws_deflate_options,
+    /// The server's certificate, followed by those that sign it, for wss:// listeners [none]. Here
+    /// and in all fields like it: the path of a PEM file, or the PEM text itself ("-----BEGIN
+    /// ..."). Needs a build with TLS (WS_ERR_UNSUPPORTED).
+    pub tls_cert: *const c_char,
+    /// The key of tls_cert, not encrypted: RSA of 2048 bits or more, P-256, P-384 or Ed25519.
+    pub tls_key: *const c_char,
+    /// Further certificates, tls_more_certs_len of them, for servers of several names: a client
+    /// gets the first certificate that is for the name that it asks for (SNI), else tls_cert
+    /// [none].
+    pub tls_more_certs: *const ws_tls_cert,
+    pub tls_more_certs_len: usize,
+    /// Who signs the certificates of clients: with it, a client has to show one (mutual TLS), and
+    /// ws_request_tls_subject() tells whose it is [clients are not asked].
+    pub tls_client_ca: *const c_char,
+    /// Not 0: a client may also come without a certificate [it must have one].
+    pub tls_client_optional: c_int,
+    /// For boards whose clock may not be set: seconds since 1970 of a day that is past for sure,
+    /// such as the day on which the firmware was built. When the clock is before it, dates are
+    /// checked as of that day, and a certificate that is only valid from later on is accepted too
+    /// [the clock is right].
+    pub tls_clock_not_before: i64,
+}
+
+/// A certificate and its key; see ws_server_config.tls_cert and tls_key.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ws_tls_cert {
+    pub cert: *const c_char,
+    pub key: *const c_char,
 }
 
 /// In ping_interval_ms and pong_timeout_ms: never.
@@ -160,8 +189,9 @@ pub const WS_NEVER: u32 = 0xffff_ffff;
 
 /// Makes a server. It listens nowhere yet. config is copied. *out is NULL on error, else free it
 /// with ws_server_free().
-/// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_UNSUPPORTED: deflate, in a build
-/// without compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll).
+/// WS_ERR_INVALID_ARG: ws_last_error() names the field. WS_ERR_TLS: it names the certificate or key
+/// that is no good. WS_ERR_UNSUPPORTED: tls_cert in a build without TLS, deflate in one without
+/// compression. WS_ERR_NO_MEMORY, WS_ERR_IO (no fd left for epoll, a file cannot be read).
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_new(
     config: *const ws_server_config,
@@ -180,15 +210,36 @@ pub unsafe extern "C" fn ws_server_new(
 }
 
 /// Listens at url: "ws://0.0.0.0:9001", "ws://[::]:9001" (IPv6 only), "ws://localhost:0" (port 0:
-/// any free one), "unix:/run/app.sock" (a stale socket file is replaced, and removed by
-/// ws_server_free()), or "fd:3" (an inherited socket that listens already; libws owns it from here
-/// on). Without a port: 80. Call it again for more listeners, before the server runs.
-/// WS_ERR_INVALID_ARG, WS_ERR_UNSUPPORTED (wss), WS_ERR_DNS, WS_ERR_IO (errno: EADDRINUSE, EACCES,
-/// ...), WS_ERR_REENTRANT (it runs already).
+/// any free one), "wss://0.0.0.0:9443" (with TLS: config.tls_cert), "unix:/run/app.sock" (a stale
+/// socket file is replaced, and removed by ws_server_free()), or "fd:3" (an inherited socket that
+/// listens already; libws owns it from here on). Without a port: 80, with wss 443. Call it again
+/// for more listeners, before the server runs.
+/// WS_ERR_INVALID_ARG, WS_ERR_UNSUPPORTED (wss in a build without TLS), WS_ERR_DNS, WS_ERR_IO
+/// (errno: EADDRINUSE, EACCES, ...), WS_ERR_REENTRANT (it runs already).
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_listen(server: *mut ws_server, url: *const c_char) -> ws_status {
     guard::server(server, |s| {
         s.listen(Text::required(url, "ws_server_listen: url")?)
+    })
+}
+
+/// Reads certificates, keys and authorities again, for the connections that come from now on; those
+/// that are there stay as they are. config NULL: from the same files as before; else from the tls_
+/// fields of config, whose other fields are not looked at. On error everything stays as it was.
+/// WS_ERR_TLS: ws_last_error() says which of them is wrong and how. WS_ERR_IO (a file cannot be
+/// read),
+/// WS_ERR_INVALID_ARG (no tls_cert), WS_ERR_NO_MEMORY, WS_ERR_UNSUPPORTED. [any thread]
+#[no_mangle]
+pub unsafe extern "C" fn ws_server_reload_tls(
+    server: *mut ws_server,
+    config: *const ws_server_config,
+) -> ws_status {
+    guard::server(server, |s| {
+        let source = match config.is_null() {
+            true => None,
+            false => Some(guard::config(config, "ws_server_config")?.new_tls()?),
+        };
+        s.reload_tls(source)
     })
 }
 

@@ -367,7 +367,12 @@ impl Client {
                 addr,
                 step,
             } if *mine == id => {
-                let (addr, place, ms) = (*addr, step.place(), self.config.connect_timeout);
+                let (addr, mut place, ms) = (*addr, step.place(), self.config.connect_timeout);
+                let tls = engine.with(|l| (l.tls_failure(id), l.is_shaking(id)));
+                let (tls_failure, shaking) = tls.unwrap_or_default();
+                if shaking {
+                    place = "tls";
+                }
                 let known = state.failure.take().filter(|_| ending == Ending::Abandoned);
                 drop(state);
                 let failure = known.unwrap_or_else(|| match ending {
@@ -378,9 +383,17 @@ impl Client {
                         Status::Timeout,
                         words!("{}: no answer from {} within {} ms", place, addr, ms),
                     ),
+                    Ending::Tls => {
+                        let why = tls_failure.unwrap_or_default();
+                        Failure::new(Status::Tls, words!("tls: {}", why)).permanent(why.lasts())
+                    }
                     Ending::NoMemory => no_memory(),
                     _ => Failure::new(
-                        Status::Handshake,
+                        if shaking {
+                            Status::Tls
+                        } else {
+                            Status::Handshake
+                        },
                         words!("{}: {} ended the connection without an answer", place, addr),
                     ),
                 });

@@ -27,6 +27,7 @@ use crate::proto::proxy::{Environment, Proxy};
 use crate::proto::url::ClientUrl;
 use crate::server::checked_close;
 use crate::text::Line;
+use crate::tls::{ClientSource, ClientTls};
 use again::Controls;
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -54,6 +55,8 @@ pub struct Config {
     /// The shortest and the longest wait before connecting again; None: never.
     pub reconnect: Option<(u32, u32)>,
     pub queue: queue::Bounds,
+    /// What wss:// is checked with.
+    pub tls: ClientSource,
 }
 
 pub enum ProxyChoice {
@@ -95,6 +98,8 @@ pub type ErrorText = Line<256>;
 
 pub struct Client {
     config: Config,
+    /// There if the URL is a wss:// one.
+    tls: Option<ClientTls>,
     handler: Box<dyn Handler>,
     engine: Engine,
     /// Locked for moments only, by the loop's thread as a rule.
@@ -116,12 +121,21 @@ pub const SLOTS: usize = 16;
 
 impl Client {
     pub fn new(config: Config, handler: Box<dyn Handler>) -> Result<Client, Error> {
+        let tls = match config.url.secure {
+            true => Some(ClientTls::load(&config.tls, &config.url.host)?),
+            // A redirect may lead to wss. Where that cannot be checked, the attempt fails then.
+            false if config.max_redirects > 0 => {
+                ClientTls::load(&config.tls, &config.url.host).ok()
+            }
+            false => None,
+        };
         let engine = Engine::new(0, config.settings)?;
         // A foreign loop that watches the fd finds it readable, polls, and so begins to connect.
         engine.remote().wake();
         Ok(Client {
             outgoing: Outgoing::new(config.queue),
             config,
+            tls,
             handler,
             engine,
             state: Mutex::new(State::default()),

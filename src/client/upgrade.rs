@@ -1,7 +1,7 @@
 //! What is said once TCP is established: connected -> [proxy] -> [tls] -> HTTP upgrade. A redirect
 //! goes back to the beginning, within the time of the same attempt.
 
-use super::attempt::{Failure, Stage, State};
+use super::attempt::{no_memory, Failure, Stage, State};
 use super::backoff::Pace;
 use super::Client;
 use crate::engine::conn::Ending;
@@ -16,6 +16,7 @@ use crate::proto::proxy::{Asked, Kind, Proxy, ProxyError, Socks};
 use crate::proto::redirect::{follow, is_redirect, same_origin};
 use crate::proto::url::ClientUrl;
 use crate::proto::OutOfMemory;
+use crate::tls::Session;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -108,17 +109,41 @@ impl Client {
 
     /// The way to the server is open, directly or by a tunnel. With wss, TLS wraps the stream here.
     fn secure(&self, engine: &Engine, id: ConnId) {
-        {
-            let mut state = self.state.lock();
-            // Where a redirect leads to; the config has no such URL.
-            if self.target(&state).secure {
-                let text = words!("tls: this build has no TLS");
-                state.failure = Some(Failure::new(Status::Unsupported, text).permanent(true));
+        let session = {
+            let state = self.state.lock();
+            let url = self.target(&state);
+            url.secure.then(|| self.begin_tls(url))
+        };
+        let begun = session.map_or(Ok(()), |session| {
+            let session = session?;
+            match engine.with(|l| l.secure(id, session)) {
+                Some(Ok(())) => Ok(()),
+                _ => Err(Box::new(no_memory())),
+            }
+        });
+        match begun {
+            Ok(()) => self.request(engine, id),
+            Err(failure) => {
+                self.state.lock().failure = Some(*failure);
                 engine.with(|l| l.end(id, Ending::Abandoned));
-                return;
             }
         }
-        self.request(engine, id);
+    }
+
+    fn begin_tls(&self, url: &ClientUrl) -> Result<Session, Box<Failure>> {
+        let failure = match &self.tls {
+            Some(tls) => match tls.session(&url.host) {
+                Ok(session) => return Ok(session),
+                Err(why) => Failure::new(Status::Tls, words!("tls: {}", why)),
+            },
+            // A redirect has led here; the config has no such URL.
+            None if cfg!(feature = "tls") => Failure::new(
+                Status::Tls,
+                words!("tls: no authorities to check {} with", url.host_text()),
+            ),
+            None => Failure::new(Status::Unsupported, words!("tls: this build has no TLS")),
+        };
+        Err(Box::new(failure.permanent(true)))
     }
 
     /// Asks for the upgrade.

@@ -210,5 +210,6 @@ fn config() -> server::Config {
         allowed_origins: None,
         allowed_hosts: None,
         reuse_port: false,
+        tls: None,
     }
 }

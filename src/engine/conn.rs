@@ -78,18 +78,25 @@ impl Flags {
     pub const ENDED: Flags = Flags(1 << 10);
     /// Other threads know of bytes in the outbox.
     pub const PUBLISHED: Flags = Flags(1 << 11);
+    /// TLS: what the outbox has given away may not have left yet.
+    pub const TLS: Flags = Flags(1 << 12);
+    /// TLS is not agreed on yet.
+    pub const SHAKING: Flags = Flags(1 << 13);
     /// Something follows when the outbox has been written, or else the bytes in it are told.
     pub const AFTER_FLUSH: Flags = Flags(
         Flags::WATCHING.0
             | Flags::WANTS_ROOM.0
             | Flags::DRAINING.0
             | Flags::LAST_WORDS.0
-            | Flags::PUBLISHED.0,
+            | Flags::PUBLISHED.0
+            | Flags::TLS.0,
     );
     /// Input is left alone for now.
     pub const HELD: Flags = Flags(Flags::PAUSED.0 | Flags::DRAINING.0);
-    /// It is held, or over.
-    pub const UNREADABLE: Flags = Flags(Flags::HELD.0 | Flags::ENDED.0);
+    /// It is held, or over, or shaking hands, of which there may be enough in this turn.
+    pub const UNREADABLE: Flags = Flags(Flags::HELD.0 | Flags::ENDED.0 | Flags::SHAKING.0);
+    /// A read that did not fill the buffer says nothing about whether there is more.
+    pub const NEVER_EMPTY: Flags = Flags(Flags::HUNG_UP.0 | Flags::TLS.0);
 
     /// Any of them.
     #[inline]
@@ -123,6 +130,8 @@ pub enum Ending {
     /// The peer's end of stream came out of turn.
     Lost,
     Io(Errno),
+    /// TLS has failed; the stream knows why.
+    Tls,
     HandshakeTimeout,
     PongTimeout,
     CloseTimeout,
@@ -147,6 +156,7 @@ impl Ending {
             Ending::Clean | Ending::Abandoned => Status::Ok,
             Ending::Lost => Status::Closed,
             Ending::Io(_) => Status::Io,
+            Ending::Tls => Status::Tls,
             Ending::HandshakeTimeout | Ending::PongTimeout | Ending::CloseTimeout => {
                 Status::Timeout
             }
@@ -162,12 +172,15 @@ impl Ending {
 
 impl Conn {
     pub fn new(stream: Stream, upgrading: Box<Upgrading>) -> Conn {
+        let mut flags = Flags::default();
+        flags.set(Flags::TLS, !stream.is_plain());
+        flags.set(Flags::SHAKING, stream.is_handshaking());
         Conn {
             stream,
             phase: Phase::Upgrading(Some(upgrading)),
             outbox: None,
             extra: None,
-            flags: Flags::default(),
+            flags,
         }
     }
 
@@ -206,8 +219,10 @@ mod tests {
             "{}",
             core::mem::size_of::<Phase>()
         );
+        // A stream that may be TLS is a pointer and what tells it from a descriptor.
+        let most = if cfg!(feature = "tls") { 72 } else { 56 };
         assert!(
-            core::mem::size_of::<Conn>() <= 56,
+            core::mem::size_of::<Conn>() <= most,
             "{}",
             core::mem::size_of::<Conn>()
         );

@@ -414,7 +414,13 @@ fn close_info(local: &mut Local, id: ConnId, ending: Ending) -> CloseInfo {
             info.reason = words(violation.why());
         }
         Ending::Io(errno) => info.reason = Line::from(errno),
+        Ending::Lost if local.is_truncated(id) => info.reason = words(TRUNCATED),
         Ending::Lost => info.reason = words(LOST),
+        Ending::Tls => {
+            if let Some(failure) = local.tls_failure(id) {
+                info.reason = words(failure.as_str());
+            }
+        }
         Ending::PongTimeout => info.reason = words(Timeout::PongMissing.why()),
         Ending::CloseTimeout => info.reason = words(Timeout::CloseTimedOut.why()),
         Ending::NoMemory => info.reason = words(Violation::NoMemory.why()),
@@ -423,6 +429,9 @@ fn close_info(local: &mut Local, id: ConnId, ending: Ending) -> CloseInfo {
     }
     info
 }
+
+/// Nothing says that the peer meant to end here.
+const TRUNCATED: &str = "the connection was lost (TCP ended without TLS's close_notify)";
 
 fn words(text: &str) -> Line<128> {
     Line::from(text)

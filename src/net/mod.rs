@@ -3,6 +3,7 @@
 pub mod conns;
 pub mod random;
 pub mod resolve;
+pub mod secure;
 pub mod stream;
 pub mod sys;
 pub mod timers;

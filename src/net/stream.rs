@@ -1,13 +1,19 @@
-//! A byte stream to a peer, whatever lies beneath it. Today a plain socket, TCP or unix; TLS is to
-//! become a second variant, which is why the event loop knows nothing but this type.
+//! A byte stream to a peer, whatever lies beneath it: a plain socket, TCP or unix, or TLS over one. The event loop knows
+//! nothing but this type.
 
+use super::secure::Secure;
+use super::sys::memory::try_box;
 use super::sys::socket;
 use super::sys::{Errno, Fd};
+use crate::proto::OutOfMemory;
+use crate::tls::{PeerInfo, Session, Words};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_int;
 
 pub enum Stream {
     Plain(Fd),
+    Tls(Box<Secure>),
 }
 
 /// What a read brought.
@@ -17,38 +23,83 @@ pub enum Received {
     Bytes(usize),
     /// Nothing now.
     Nothing,
+    /// Nothing to read now, but there is something to write, or what could not be written before now can.
+    Progress,
     /// The peer has ended its direction.
     End,
     Failed(Errno),
+    /// TLS has failed; `failure` says why.
+    Refused,
 }
 
 /// What a write came to.
 #[derive(Debug)]
 pub enum Sent {
-    /// The kernel took that many bytes; fewer than offered means that it is full.
+    /// That many bytes are taken; fewer than offered means that the kernel is full.
     Bytes(usize),
     Failed(Errno),
 }
 
 impl Stream {
-    pub fn fd(&self) -> c_int {
-        match self {
-            Stream::Plain(fd) => fd.raw(),
+    /// TLS over the socket of a plain stream.
+    pub fn secured(fd: Fd, session: Session) -> Result<Stream, OutOfMemory> {
+        match try_box(Secure::new(fd, session)) {
+            Ok(secure) => Ok(Stream::Tls(secure)),
+            Err(_) => Err(OutOfMemory),
         }
+    }
+
+    /// The same from here on for a stream that was plain so far. Without memory the stream is of no more use.
+    pub fn secure_now(&mut self, session: Session) -> Result<(), OutOfMemory> {
+        if let Stream::Plain(fd) = self {
+            let socket = core::mem::replace(fd, Fd::none());
+            *self = Stream::secured(socket, session)?;
+        }
+        Ok(())
+    }
+
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Stream::Plain(_))
+    }
+
+    fn socket(&self) -> &Fd {
+        match self {
+            Stream::Plain(fd) => fd,
+            Stream::Tls(secure) => secure.fd(),
+        }
+    }
+
+    pub fn fd(&self) -> c_int {
+        self.socket().raw()
+    }
+
+    /// What went wrong in connecting.
+    pub fn take_error(&self) -> Option<Errno> {
+        socket::take_error(self.socket())
     }
 
     /// One read of at most `into.len()` bytes (more than none).
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
         match self {
             Stream::Plain(fd) => received(socket::recv(fd, into)),
+            Stream::Tls(secure) => secure.receive(into),
         }
     }
 
     /// One read of at most `most` bytes (more than none), behind what `onto` holds, which has the
-    /// capacity.
+    /// capacity. Of a plain stream only.
     pub fn receive_onto(&mut self, onto: &mut Vec<u8>, most: usize) -> Received {
         match self {
             Stream::Plain(fd) => received(socket::recv_onto(fd, onto, most)),
+            Stream::Tls(_) => Received::Nothing,
+        }
+    }
+
+    /// After a read that did not fill `into`: there may be more all the same.
+    pub fn has_more(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Tls(secure) => secure.has_more(),
         }
     }
 
@@ -60,6 +111,22 @@ impl Stream {
                 Err(errno) if errno.would_block() => Sent::Bytes(0),
                 Err(errno) => Sent::Failed(errno),
             },
+            Stream::Tls(secure) => secure.send(parts),
+        }
+    }
+
+    /// Bytes that count as sent but that the kernel has refused: `flush` them when it has room.
+    pub fn unsent(&self) -> usize {
+        match self {
+            Stream::Plain(_) => 0,
+            Stream::Tls(secure) => secure.unsent(),
+        }
+    }
+
+    pub fn flush(&mut self) -> Result<(), Errno> {
+        match self {
+            Stream::Plain(_) => Ok(()),
+            Stream::Tls(secure) => secure.flush(),
         }
     }
 
@@ -67,7 +134,38 @@ impl Stream {
     pub fn end(&mut self) {
         match self {
             Stream::Plain(fd) => socket::shutdown_write(fd),
+            Stream::Tls(secure) => secure.end(),
         }
+    }
+
+    /// TLS is not agreed on yet.
+    pub fn is_handshaking(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Tls(secure) => secure.is_handshaking(),
+        }
+    }
+
+    fn secure(&self) -> Option<&Secure> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(secure) => Some(secure),
+        }
+    }
+
+    /// Why TLS has failed.
+    pub fn failure(&self) -> Option<&Words> {
+        self.secure()?.failure()
+    }
+
+    /// The peer has ended TCP without saying so in TLS: what it sent may have been cut short by somebody else.
+    pub fn is_truncated(&self) -> bool {
+        self.secure().is_some_and(Secure::is_truncated)
+    }
+
+    /// What TLS tells of the peer. None: not TLS, or not yet.
+    pub fn peer_info(&self) -> Option<PeerInfo> {
+        self.secure()?.peer_info()
     }
 }
 

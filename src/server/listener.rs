@@ -22,6 +22,8 @@ pub struct Listeners(Vec<Listener>);
 
 struct Listener {
     fd: Fd,
+    /// It speaks TLS.
+    secure: bool,
     /// The socket file that is removed at the end.
     file: Option<CString>,
 }
@@ -40,10 +42,19 @@ impl Server {
             return Err(Status::Reentrant.because("the server runs already"));
         }
         let listener = match parsed {
-            ListenUrl::Tcp { secure: true, .. } => {
+            ListenUrl::Tcp { secure: true, .. } if cfg!(not(feature = "tls")) => {
                 return Err(Status::Unsupported.because(words!("{}: this build has no TLS", url)));
             }
-            ListenUrl::Tcp { host, port, .. } => self.listen_tcp(url, &addr_of(&host, port)?)?,
+            ListenUrl::Tcp { secure: true, .. } if self.tls.lock().is_none() => {
+                return Err(Status::InvalidArg.because(words!(
+                    "{}: wss needs tls_cert and tls_key in the config",
+                    url
+                )));
+            }
+            ListenUrl::Tcp { host, port, secure } => Listener {
+                secure,
+                ..self.listen_tcp(url, &addr_of(&host, port)?)?
+            },
             ListenUrl::Unix(path) => self.listen_unix(path)?,
             ListenUrl::Fd(number) => self.listen_inherited(number)?,
         };
@@ -72,7 +83,11 @@ impl Server {
         self.config.settings.prepare(&fd);
         socket::bind(&fd, addr).map_err(fail("bind"))?;
         socket::listen(&fd, libc::SOMAXCONN).map_err(fail("listen"))?;
-        Ok(Listener { fd, file: None })
+        Ok(Listener {
+            fd,
+            secure: false,
+            file: None,
+        })
     }
 
     fn listen_unix(&self, path: &str) -> Result<Listener, Error> {
@@ -98,6 +113,7 @@ impl Server {
         socket::listen(&fd, libc::SOMAXCONN).map_err(fail("listen"))?;
         Ok(Listener {
             fd,
+            secure: false,
             file: Some(file),
         })
     }
@@ -110,7 +126,11 @@ impl Server {
         let fd = Fd::owning(number);
         socket::adopt(&fd).map_err(|errno| Error::io(errno, words!("fcntl fd:{}", number)))?;
         self.config.settings.prepare(&fd);
-        Ok(Listener { fd, file: None })
+        Ok(Listener {
+            fd,
+            secure: false,
+            file: None,
+        })
     }
 
     /// The port of the first TCP listener.
@@ -154,7 +174,10 @@ impl Server {
                 return listeners.watch(self.first(), Interest::Nothing);
             }
             match socket::accept(&listener.fd) {
-                Ok((fd, peer)) => self.hand_over(engine, Stream::Plain(fd), peer),
+                Ok((fd, peer)) => match self.stream(fd, listener.secure) {
+                    Some(stream) => self.hand_over(engine, stream, peer),
+                    None => log::error(words!("{}: no memory for TLS", peer)),
+                },
                 Err(errno) if errno.would_block() => return,
                 Err(errno) if errno.is_shortage() => {
                     log::warn(words!(
@@ -172,6 +195,15 @@ impl Server {
                 Err(errno) => log::debug(words!("accept: {}", errno)),
             }
         }
+    }
+
+    fn stream(&self, fd: Fd, secure: bool) -> Option<Stream> {
+        if !secure {
+            return Some(Stream::Plain(fd));
+        }
+        let tls = self.tls.lock().as_ref().map(|(tls, _)| tls.clone());
+        let session = tls?.session().ok()?;
+        Stream::secured(fd, session).ok()
     }
 
     /// Accepts again after a rest.

@@ -28,6 +28,7 @@ use crate::proto::http::HttpError;
 use crate::proto::outbox::Shared;
 use crate::proto::OutOfMemory;
 use crate::text::Hex;
+use crate::tls::{ServerSource, ServerTls};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -50,6 +51,8 @@ pub struct Config {
     pub allowed_hosts: Option<String>,
     /// Other processes may listen at the same port.
     pub reuse_port: bool,
+    /// What wss:// listeners need.
+    pub tls: Option<ServerSource>,
 }
 
 /// The application. Called on the loop's thread with nothing borrowed: it may call the server.
@@ -89,6 +92,8 @@ pub struct Server {
     lone: [AtomicU32; 8],
     /// For broadcasts to those.
     compressor: Mutex<Option<Compressor>>,
+    /// What the next TLS connections are made with, and where it came from.
+    tls: Mutex<Option<(ServerTls, ServerSource)>>,
 }
 
 /// A larger frame is freed when all have sent it.
@@ -100,6 +105,10 @@ pub const SPARE_SLOTS: usize = 64;
 
 impl Server {
     pub fn new(config: Config, handler: Box<dyn Handler>) -> Result<Server, Error> {
+        let tls = match &config.tls {
+            Some(source) => Some((ServerTls::load(source)?, source.clone())),
+            None => None,
+        };
         let mut engines = Vec::new();
         engines
             .try_reserve(config.threads as usize)
@@ -119,6 +128,7 @@ impl Server {
             spare_frame: Mutex::new(None),
             lone: Default::default(),
             compressor: Mutex::new(None),
+            tls: Mutex::new(tls),
         })
     }
 
@@ -294,6 +304,19 @@ impl Server {
         };
     }
 
+    /// Reads certificates, keys and authorities again, from where they came or from `source`. Connections that are there
+    /// stay as they are. On error everything stays as it was.
+    pub fn reload_tls(&self, source: Option<ServerSource>) -> Result<(), Error> {
+        let source = match source.or_else(|| self.tls.lock().as_ref().map(|(_, s)| s.clone())) {
+            Some(source) => source,
+            None => return Err(Status::InvalidArg.because("there is no tls_cert")),
+        };
+        let tls = ServerTls::load(&source)?;
+        *self.tls.lock() = Some((tls, source));
+        log::info("TLS certificates are loaded again");
+        Ok(())
+    }
+
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();
         for engine in &self.engines {
@@ -320,9 +343,10 @@ impl Driver for Server {
         self.answer_bad_head(engine, id, peer, error)
     }
 
-    fn broken(&self, _engine: &Engine, _id: ConnId, ending: Ending) {
+    fn broken(&self, engine: &Engine, id: ConnId, ending: Ending) {
         match ending {
             Ending::Clean => {}
+            Ending::Tls => tls_failed(engine, id),
             Ending::HandshakeTimeout => log::info("a handshake timed out"),
             other => log::debug(words!("a connection ended unopened: {}", other.status())),
         }
@@ -396,6 +420,15 @@ fn pack(
     let packed = packed_frame(frame, &mut compressor);
     *kept = Some(compressor);
     packed
+}
+
+/// Says which peer TLS has failed with, and why.
+fn tls_failed(engine: &Engine, id: ConnId) {
+    let known = engine.with(|l| (l.unopened_peer(id), l.tls_failure(id)));
+    if let Some((peer, Some(why))) = known {
+        let peer = peer.unwrap_or(Addr::empty());
+        log::info(words!("{}: tls: {}", peer, why));
+    }
 }
 
 /// A close code that may be sent and a reason that fits; 0 is 1000.

@@ -22,15 +22,22 @@ impl Server {
         peer: &Addr,
         head: Vec<u8>,
     ) -> After {
+        let view = |request| {
+            let mut view = RequestView::new(request, peer);
+            if let Some(info) = engine.with(|l| l.peer_info(id)).flatten() {
+                view.tls_version = Some(info.version);
+                view.tls_subject = info.subject;
+                view.tls_key = info.key;
+            }
+            view
+        };
         match Asked::read(head) {
             Asked::Upgrade(request, handshake) => {
-                self.upgrade(engine, id, RequestView::new(request, peer), handshake)
+                self.upgrade(engine, id, view(request), handshake)
             }
-            Asked::Page(request) => self.http(engine, id, &RequestView::new(request, peer)),
+            Asked::Page(request) => self.http(engine, id, &view(request)),
             Asked::Refused(None, error) => self.answer_bad_head(engine, id, peer, error),
-            Asked::Refused(Some(request), error) => {
-                self.refuse(engine, id, &RequestView::new(request, peer), error)
-            }
+            Asked::Refused(Some(request), error) => self.refuse(engine, id, &view(request), error),
         }
     }
 

@@ -5,6 +5,17 @@
 
 #include "raw.h"
 
+// The library was built with the feature tls.
+static inline int has_tls(void)
+{
+    ws_server_config config = {.struct_size = sizeof config, .tls_cert = "-----BEGIN ", .tls_key = "-----BEGIN "};
+    ws_server *server;
+    ws_status status = ws_server_new(&config, &server);
+
+    CHECK(status == WS_ERR_TLS || status == WS_ERR_UNSUPPORTED);
+    return status == WS_ERR_TLS;
+}
+
 enum what { OPENED = 1, MESSAGE, WRITABLE, PONG, CLOSED, RECONNECT, SENT };
 
 struct event {

@@ -269,7 +269,21 @@ static void client_fields(void)
         config = good, config.url = bad_urls[i], client_refused(&config, WS_ERR_INVALID_ARG, bad_urls[i]);
     config = good, config.url = NULL, client_refused(&config, WS_ERR_INVALID_ARG, "no url");
     CHECK_HAS(ws_last_error(), "url");
-    config = good, config.url = "wss://127.0.0.1/", client_refused(&config, WS_ERR_UNSUPPORTED, "wss");
+    if (has_tls()) {
+        config = good, config.url = "wss://127.0.0.1/", config.tls_ca = "/no/such/file", client_refused(&config, WS_ERR_IO, "tls_ca");
+        config.tls_ca = "-----BEGIN nonsense", client_refused(&config, WS_ERR_TLS, "malformed tls_ca");
+        config.tls_ca = "", client_refused(&config, WS_ERR_IO, "empty tls_ca");
+        config.tls_ca = NULL, config.tls_insecure_skip_verify = 1;
+        config.tls_pins = "sha256/AAAA", client_refused(&config, WS_ERR_INVALID_ARG, "short pin");
+        config.tls_pins = "md5/AAAA", client_refused(&config, WS_ERR_INVALID_ARG, "pin of another kind");
+        config.tls_pins = "", client_refused(&config, WS_ERR_INVALID_ARG, "empty tls_pins");
+        config.tls_pins = NULL, config.tls_cert = "x", client_refused(&config, WS_ERR_INVALID_ARG, "tls_cert alone");
+        config.tls_cert = NULL, config.tls_key = "x", client_refused(&config, WS_ERR_INVALID_ARG, "tls_key alone");
+        config.tls_key = NULL, config.tls_server_name = "a b", client_refused(&config, WS_ERR_INVALID_ARG, "tls_server_name");
+        config.tls_server_name = "\xff", client_refused(&config, WS_ERR_INVALID_ARG, "tls_server_name");
+    } else {
+        config = good, config.url = "wss://127.0.0.1/", client_refused(&config, WS_ERR_UNSUPPORTED, "wss");
+    }
     for (i = 0; i < sizeof bad_headers / sizeof bad_headers[0]; i++)
         config = good, config.headers = bad_headers[i], client_refused(&config, WS_ERR_INVALID_ARG, bad_headers[i]);
     for (i = 0; i < sizeof bad_lists / sizeof bad_lists[0]; i++)
@@ -309,7 +323,7 @@ static void listen_urls(void)
             FAIL("ws_server_listen(\"%s\") was not refused", bad[i]);
     memset(long_path + 6, 'x', 200);
     CHECK_STATUS(ws_server_listen(server, long_path), WS_ERR_INVALID_ARG);
-    CHECK_STATUS(ws_server_listen(server, "wss://127.0.0.1:0"), WS_ERR_UNSUPPORTED);
+    CHECK_STATUS(ws_server_listen(server, "wss://127.0.0.1:0"), has_tls() ? WS_ERR_INVALID_ARG : WS_ERR_UNSUPPORTED);
 
     // Descriptors that are none, or that do not listen. They stay the caller's.
     CHECK(ws_server_listen(server, "fd:987654") != WS_OK);

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from certs import Authority
 from program import Program
 
 HERE = Path(__file__).parent
@@ -105,6 +106,18 @@ def peer_program():
     yield start
     for program in running:
         program.kill()
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory):
+    """An authority, in a folder of its own."""
+    return Authority(tmp_path_factory.mktemp("certs"))
+
+
+@pytest.fixture(scope="session")
+def certificate(ca):
+    """A certificate for localhost and 127.0.0.1, signed by it."""
+    return ca.issue("server")
 
 
 @pytest.fixture(params=["websockets", "ws"])

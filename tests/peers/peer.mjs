@@ -4,9 +4,13 @@
 //   node peer.mjs client URL CASE [DEFLATE]    runs one of the cases below; prints what it has seen
 //   node peer.mjs deflate URL DEFLATES         a connection for each of them: prints what was agreed on and whether
 //                                              messages come back as they were
+//   node peer.mjs serve-tls CERT KEY [VERSION [PORT]]           "1.2" or "1.3" is the only version then
+//   node peer.mjs client-tls URL CASE CA [VERSION [CERT KEY]]
 //
 // LIBWS_NODE_MODULES names the directory that `ws` is installed in.
 
+import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
 import { createRequire } from "node:module";
 
 const { WebSocket, WebSocketServer } = createRequire(process.env.LIBWS_NODE_MODULES + "/")("ws");
@@ -41,16 +45,23 @@ const paths = {
   "/extensions": socket => socket.on("message", data => socket.send(`${socket.extensions} ${data.length}`)),
 };
 
-function serve(deflate = "false") {
+// Files and a version as options of Node's TLS.
+function tlsOptions({ ca, cert, key, version }) {
+  const read = file => (file ? readFileSync(file) : undefined);
+  const only = version ? `TLSv${version}` : undefined;
+  return { ca: read(ca), cert: read(cert), key: read(key), minVersion: only, maxVersion: only };
+}
+
+function serve(deflate = "false", port = 0, https = undefined) {
+  const place = https ? { server: https } : { host: "127.0.0.1", port };
   const server = new WebSocketServer({
-    host: "127.0.0.1",
-    port: 0,
+    ...place,
     maxPayload: 2 ** 26,
     perMessageDeflate: JSON.parse(deflate),
     handleProtocols: offered => (offered.has("second") ? "second" : false),
     verifyClient: ({ req }, answer) => (req.url === "/refuse" ? answer(false, 403, "no") : answer(true)),
   });
-  server.on("listening", () => say(`listening on ws://127.0.0.1:${server.address().port}`));
+  server.on("listening", () => say(`listening on ${https ? "wss" : "ws"}://127.0.0.1:${server.address().port}`));
   server.on("connection", (socket, request) => {
     const [path, query = ""] = request.url.split("?");
     socket.on("close", (code, reason) => say(`closed ${code} ${reason}`));
@@ -125,9 +136,9 @@ const cases = {
 // The arguments of the next such event. Nothing that comes earlier is lost: each case asks before it yields.
 const event = (socket, name) => new Promise(resolve => socket.once(name, (...values) => resolve(values)));
 
-function client(url, name) {
+function client(url, name, tls = {}) {
   const protocols = name === "subprotocol" ? ["first", "second"] : [];
-  const socket = new WebSocket(url, protocols);
+  const socket = new WebSocket(url, protocols, tls);
   socket.on("open", () => {
     say(`extensions ${socket.extensions || "none"}`);
     cases[name](socket);
@@ -164,4 +175,11 @@ async function deflate(url, deflates) {
 const [role, ...rest] = process.argv.slice(2);
 if (role === "serve") serve(...rest);
 else if (role === "deflate") deflate(...rest);
-else client(...rest);
+else if (role === "serve-tls") {
+  const [cert, key, version, port = 0] = rest;
+  const https = createServer(tlsOptions({ cert, key, version })).listen(Number(port), "127.0.0.1");
+  serve("false", 0, https);
+} else if (role === "client-tls") {
+  const [url, name, ca, version, cert, key] = rest;
+  client(url, name, tlsOptions({ ca, cert, key, version }));
+} else client(...rest.slice(0, 2));

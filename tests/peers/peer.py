@@ -17,12 +17,16 @@ On stdout: where it listens; then for each connection that ends `closed CODE REA
 
 `peer.py serve JSON` compresses with these parameters of a ServerPerMessageDeflateFactory.
 
+`peer.py serve-tls CERT KEY [VERSION [CA]]` serves wss: "1.2" or "1.3" is the only TLS version, CA the file of the authorities
+whose certificates clients must have.
+
 `peer.py autobahn` is a fuzzing server with two cases, as far as autobahn_client can tell.
 """
 
 import asyncio
 import http
 import json
+import ssl
 import sys
 from urllib.parse import parse_qs, unquote
 
@@ -98,16 +102,29 @@ async def autobahn(connection):
         print(f"updateReports {values['agent']}", flush=True)
 
 
-async def main(role, deflate=None):
+def tls_of(cert, key, version=None, client_ca=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    if version:
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[f"TLSv{version.replace('.', '_')}"]
+    if client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_ca)
+    return context
+
+
+async def main(role, *arguments):
     handler, options = {
         "serve": (handle, {"process_request": refuse, "select_subprotocol": choose}),
         "autobahn": (autobahn, {}),
-    }[role]
+    }[role.removesuffix("-tls")]
+    tls = role == "serve-tls"
+    deflate = arguments[0] if arguments and not tls else None
     if deflate:
         options["compression"] = None
         options["extensions"] = [ServerPerMessageDeflateFactory(**json.loads(deflate))]
-    async with serve(handler, "127.0.0.1", 0, max_size=2**26, **options) as server:
-        print(f"listening on ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    async with serve(handler, "127.0.0.1", 0, max_size=2**26, ssl=tls_of(*arguments) if tls else None, **options) as server:
+        print(f"listening on {'wss' if tls else 'ws'}://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
         await server.serve_forever()
 
 

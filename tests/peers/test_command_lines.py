@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 SERVERS = ["echo_server", "chat", "dashboard", "own_epoll", "reactor_echo", "stream_upload"]
 CLIENTS = ["ws_cat", "autobahn_client", "cloud_client"]
-OTHERS = ["hello_server", "pipe_pair"]
+OTHERS = ["hello_server", "pipe_pair", "tls_server"]
 
 
 def test_no_example_is_left_out():
@@ -18,7 +18,7 @@ def test_no_example_is_left_out():
     assert sorted(SERVERS + CLIENTS + OTHERS) == sorted(source.stem for source in sources.glob("*.c"))
 
 
-@pytest.mark.parametrize("name", [*SERVERS, *CLIENTS, "pipe_pair"])
+@pytest.mark.parametrize("name", [*SERVERS, *CLIENTS, "pipe_pair", "tls_server"])
 def test_help(run, name):
     program = run(name, "--help")
     assert program.wait() == 0

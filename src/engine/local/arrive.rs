@@ -7,7 +7,7 @@ use crate::net::conns::ConnId;
 use crate::net::stream::{Received, Stream};
 use crate::net::sys::memory::try_box;
 use crate::net::sys::poll::Interest;
-use crate::net::sys::socket::{self, Addr};
+use crate::net::sys::socket::Addr;
 use crate::net::sys::{Errno, Fd};
 use crate::proto::close::Violation;
 use crate::proto::connection::{Connection, Event, Io};
@@ -16,6 +16,7 @@ use crate::proto::frame::Kind;
 use crate::proto::http::{Fed, HeadBuffer, HttpError};
 use crate::proto::outbox::Shared;
 use crate::proto::OutOfMemory;
+use crate::tls::Session;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -79,14 +80,22 @@ impl Local {
         if !upgrading.connecting {
             return None;
         }
-        let Stream::Plain(fd) = &conn.stream;
-        if let Some(errno) = socket::take_error(fd) {
+        if let Some(errno) = conn.stream.take_error() {
             self.end(id, Ending::Io(errno));
             return Some(false);
         }
         upgrading.connecting = false;
         self.watch(id, false);
         Some(true)
+    }
+
+    /// TLS from here on.
+    pub fn secure(&mut self, id: ConnId, session: Session) -> Result<(), Status> {
+        let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
+        conn.stream.secure_now(session)?;
+        conn.flags.set(Flags::TLS, true);
+        conn.flags.set(Flags::SHAKING, true);
+        Ok(())
     }
 
     /// Moves the deadline of a handshake.
@@ -143,7 +152,11 @@ impl Local {
         };
         let mut lingering = false;
         match &mut conn.phase {
-            Phase::Open(connection) if connection.is_in_large_message(&self.settings.limits) => {
+            // What TLS opens lies in the buffer.
+            Phase::Open(connection)
+                if connection.is_in_large_message(&self.settings.limits)
+                    && conn.stream.is_plain() =>
+            {
                 return Incoming::InMessage;
             }
             Phase::Lingering { .. } => lingering = true,
@@ -179,6 +192,15 @@ impl Local {
             self.look_again(id);
             return Some(Incoming::Nothing);
         }
+        if conn.flags.has(Flags::SHAKING) {
+            let shaking = conn.stream.is_handshaking();
+            conn.flags.set(Flags::SHAKING, shaking);
+            if shaking && self.shaken {
+                conn.flags.set(Flags::MORE, true);
+                self.look_again(id);
+                return Some(Incoming::Nothing);
+            }
+        }
         None
     }
 
@@ -189,7 +211,9 @@ impl Local {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        let more = n == room || conn.flags.has(Flags::HUNG_UP);
+        let more = n == room
+            || conn.flags.has(Flags::NEVER_EMPTY)
+                && (conn.flags.has(Flags::HUNG_UP) || conn.stream.has_more());
         conn.flags.set(Flags::MORE, more);
         if let Phase::Open(connection) = &mut conn.phase {
             connection.touch(self.now);
@@ -209,6 +233,15 @@ impl Local {
         match received {
             Received::Bytes(_) => {}
             Received::Nothing => conn.flags.set(Flags::MORE, false),
+            Received::Progress => {
+                conn.flags.set(Flags::MORE, false);
+                self.shaken |= conn.flags.has(Flags::SHAKING);
+                self.touch(id);
+            }
+            Received::Refused => {
+                self.shaken |= conn.flags.has(Flags::SHAKING);
+                self.end(id, Ending::Tls);
+            }
             Received::End => {
                 let finished = matches!(&conn.phase, Phase::Open(c) if c.is_finished());
                 self.end(
@@ -229,7 +262,8 @@ impl Local {
     /// may be there at once; and what the bytes led to.
     pub fn receive_message(&mut self, id: ConnId) -> (bool, Option<Event>) {
         let over = (false, None);
-        let Some(conn) = self.conns.get_mut(id).filter(|c| !c.held()) else {
+        let conn = self.conns.get_mut(id);
+        let Some(conn) = conn.filter(|c| !c.held() && c.stream.is_plain()) else {
             return over;
         };
         let (Phase::Open(connection), false) = (&mut conn.phase, conn.flags.has(Flags::ENDED))

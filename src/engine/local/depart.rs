@@ -274,6 +274,9 @@ impl Local {
             }
             self.remote.counters().bytes_sent.add(taken as u64);
             if taken == frame.len() {
+                if conn.flags.has(Flags::TLS) {
+                    self.touch(id);
+                }
                 return;
             }
         }
@@ -550,7 +553,17 @@ impl Local {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        let queued = conn.queued();
+        let mut queued = conn.queued();
+        if conn.flags.has(Flags::TLS) {
+            if let Err(errno) = conn.stream.flush() {
+                return self.end(id, Ending::Io(errno));
+            }
+            queued += conn.stream.unsent();
+            self.watch(id, queued > 0);
+        }
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
         if queued > 0 || conn.flags.has(Flags::PUBLISHED) {
             conn.flags.set(Flags::PUBLISHED, queued > 0);
             self.remote.settle(id, 0, queued);

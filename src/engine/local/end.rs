@@ -166,6 +166,8 @@ impl Local {
         let linger = match ending {
             Ending::Violation(_) | Ending::NoMemory => conn.flags.has(Flags::OPENED),
             Ending::Clean => !conn.flags.has(Flags::OPENED),
+            // So that the peer reads our alert.
+            Ending::Tls => true,
             _ => false,
         };
         let until = self.now + u64::from(self.settings.limits.close_timeout);

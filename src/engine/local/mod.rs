@@ -12,13 +12,14 @@ use super::topics::Topics;
 use super::Settings;
 use crate::net::conns::{ConnId, Conns};
 use crate::net::random::Random;
-use crate::net::stream::Stream;
 use crate::net::sys::memory::{try_box, try_zeroed};
 use crate::net::sys::poll::Interest;
+use crate::net::sys::socket::Addr;
 use crate::net::timers::Timers;
 use crate::proto::connection::{Event, Pool};
 use crate::proto::outbox::{Outbox, Shared};
 use crate::proto::OutOfMemory;
+use crate::tls::{PeerInfo, Words};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -44,6 +45,9 @@ pub struct Local {
     spare: Vec<Box<Outbox>>,
     /// Monotonic ms, read once a turn.
     pub now: u64,
+    /// In this turn a TLS handshake has made a step, which takes milliseconds of computing. The
+    /// others wait for the next turns, so that open connections have theirs in between.
+    pub shaken: bool,
     topics: Topics,
     commands: Vec<Command>,
     lists: Lists,
@@ -113,6 +117,7 @@ impl Local {
             receive: None,
             spare: spares(),
             now: crate::net::sys::coarse_ms(),
+            shaken: false,
             topics: Topics::default(),
             commands: Vec::new(),
             lists: Lists::default(),
@@ -134,6 +139,7 @@ impl Local {
     pub fn tell_time(&mut self, now: u64) {
         self.now = self.now.max(now);
         self.timers.tell_time(self.now);
+        self.shaken = false;
     }
 
     /// How long the turn may sleep, in ms: until `timeout`, a deadline, or not at all.
@@ -279,7 +285,37 @@ impl Local {
         self.conns
             .get(id)
             .filter(|c| c.flags.has(Flags::OPENED))
-            .map(Conn::queued)
+            .map(|c| c.queued() + c.stream.unsent())
+    }
+
+    /// Why TLS has failed.
+    pub fn tls_failure(&self, id: ConnId) -> Option<Words> {
+        self.conns.get(id)?.stream.failure().cloned()
+    }
+
+    /// The peer has ended TCP, but not TLS.
+    pub fn is_truncated(&self, id: ConnId) -> bool {
+        self.conns.get(id).is_some_and(|c| c.stream.is_truncated())
+    }
+
+    /// TLS is not agreed on yet.
+    pub fn is_shaking(&self, id: ConnId) -> bool {
+        self.conns
+            .get(id)
+            .is_some_and(|c| c.stream.is_handshaking())
+    }
+
+    /// What TLS tells of the peer; None for a plain connection.
+    pub fn peer_info(&self, id: ConnId) -> Option<PeerInfo> {
+        self.conns.get(id)?.stream.peer_info()
+    }
+
+    /// Where a connection comes from that is not open yet.
+    pub fn unopened_peer(&self, id: ConnId) -> Option<Addr> {
+        match &self.conns.get(id)?.phase {
+            Phase::Upgrading(Some(upgrading)) => Some(upgrading.peer),
+            _ => None,
+        }
     }
 
     /// Bytes in the outbox.
@@ -289,10 +325,7 @@ impl Local {
 
     /// All that the outbox has given away is in the kernel; nothing is left in between.
     pub fn is_taken(&self, id: ConnId) -> bool {
-        match self.conns.get(id).map(|c| &c.stream) {
-            Some(Stream::Plain(_)) => true,
-            None => false,
-        }
+        self.conns.get(id).is_some_and(|c| c.stream.unsent() == 0)
     }
 
     /// The connection's descriptor.

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 pub mod date;
+pub mod file;
 pub mod foreign;
 pub mod memory;
 pub mod poll;
@@ -74,6 +75,11 @@ impl Fd {
         Fd(raw)
     }
 
+    /// In place of one that was moved elsewhere.
+    pub fn none() -> Fd {
+        Fd(-1)
+    }
+
     pub fn raw(&self) -> c_int {
         self.0
     }
@@ -81,6 +87,9 @@ impl Fd {
 
 impl Drop for Fd {
     fn drop(&mut self) {
+        if self.0 < 0 {
+            return;
+        }
         // SAFETY: the descriptor is ours. EINTR must not be retried on Linux: it is closed already.
         unsafe { libc::close(self.0) };
     }
@@ -106,6 +115,32 @@ fn milliseconds(clock: libc::clockid_t) -> u64 {
     unsafe { libc::clock_gettime(clock, &mut t) };
     // tv_nsec is divided as it comes: in 64 bits, 32-bit machines would call a function for it.
     (t.tv_sec as u64) * 1000 + (t.tv_nsec / 1_000_000) as u64
+}
+
+/// Seconds since 1970 by the wall clock, which may be wrong or set at any time. Good beyond 2038 also where the C library
+/// counts in 32 bits.
+pub fn wall_clock() -> i64 {
+    #[cfg(target_pointer_width = "32")]
+    {
+        // The number of clock_gettime64 is the same on all 32-bit architectures; kernels have it from 5.1 on.
+        const CLOCK_GETTIME64: libc::c_long = 403;
+        let mut t = [0i64; 2];
+        // SAFETY: the kernel writes a struct of two 64-bit numbers.
+        let answer =
+            unsafe { libc::syscall(CLOCK_GETTIME64, libc::CLOCK_REALTIME, t.as_mut_ptr()) };
+        if answer == 0 {
+            return t[0];
+        }
+    }
+    let mut t = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: t is a valid place for the answer; CLOCK_REALTIME always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut t) };
+    #[allow(clippy::unnecessary_cast)]
+    let seconds = t.tv_sec as i64;
+    seconds
 }
 
 /// Fills `into` from the kernel's random generator, waiting for it only right after boot.

@@ -1,9 +1,10 @@
 //! Threads, a mutex, a cell that only one thread at a time can open, and a text for each thread.
 
 use super::Errno;
+use crate::text::Line;
 use alloc::boxed::Box;
 use core::cell::{Cell, UnsafeCell};
-use core::ffi::{c_char, c_void};
+use core::ffi::{c_char, c_void, CStr};
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr;
@@ -263,6 +264,13 @@ impl ThreadText {
                 }
             }
         }
+    }
+
+    /// A copy of the text of the calling thread.
+    pub fn copy(&self) -> Line<THREAD_TEXT> {
+        // SAFETY: get() answers a C text, which only this thread changes.
+        let text = unsafe { CStr::from_ptr(self.get()) };
+        Line::from(text)
     }
 
     /// Replaces the text of the calling thread, cut to 255 bytes. Without memory it stays.

@@ -12,6 +12,11 @@ use core::ffi::CStr;
 pub struct RequestView {
     pub request: Request,
     pub subprotocol: Option<CString>,
+    /// "TLSv1.3"; None: it came without TLS.
+    pub tls_version: Option<&'static CStr>,
+    /// Of the client's certificate: who it is for, and "sha256/BASE64" of its public key.
+    pub tls_subject: Option<CString>,
+    pub tls_key: Option<CString>,
     peer: Line<64>,
 }
 
@@ -20,6 +25,9 @@ impl RequestView {
         RequestView {
             request,
             subprotocol: None,
+            tls_version: None,
+            tls_subject: None,
+            tls_key: None,
             peer: Line::from(peer),
         }
     }

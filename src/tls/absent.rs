@@ -1,0 +1,110 @@
+//! What stands in for TLS in a build without it: the same types, of which there are no values.
+
+use super::Words;
+use crate::error::{Error, Status};
+use crate::proto::url::Host;
+use crate::text::Line;
+use alloc::ffi::CString;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::ffi::CStr;
+
+pub const MAX_PLAINTEXT: usize = 1 << 14;
+pub const MAX_RECORD: usize = MAX_PLAINTEXT;
+
+#[derive(Clone, Default)]
+pub struct ServerSource {
+    pub certificates: Vec<(String, String)>,
+    pub client_ca: Option<String>,
+    pub client_optional: bool,
+    pub clock_not_before: i64,
+}
+
+#[derive(Clone)]
+pub struct ServerTls(Infallible);
+
+impl ServerTls {
+    pub fn load(_: &ServerSource) -> Result<ServerTls, Error> {
+        Err(no_tls())
+    }
+
+    pub fn session(&self) -> Result<Session, Words> {
+        match self.0 {}
+    }
+}
+
+#[derive(Clone, Default)]
+pub struct ClientSource {
+    pub ca: Option<String>,
+    pub pins: Option<String>,
+    pub certificate: Option<(String, String)>,
+    pub server_name: Option<String>,
+    pub skip_verify: bool,
+    pub clock_not_before: i64,
+}
+
+#[derive(Debug)]
+pub struct ClientTls(Infallible);
+
+impl ClientTls {
+    pub fn load(_: &ClientSource, _: &Host) -> Result<ClientTls, Error> {
+        Err(no_tls())
+    }
+
+    pub fn session(&self, _: &Host) -> Result<Session, Words> {
+        match self.0 {}
+    }
+}
+
+fn no_tls() -> Error {
+    Status::Unsupported.because("this build has no TLS")
+}
+
+pub struct Session(Infallible);
+
+pub struct Step {
+    pub used: usize,
+    pub again: bool,
+}
+
+pub struct PeerInfo {
+    pub version: &'static CStr,
+    pub subject: Option<CString>,
+    pub key: Option<CString>,
+}
+
+impl Session {
+    pub fn is_handshaking(&self) -> bool {
+        match self.0 {}
+    }
+
+    pub fn peer_has_closed(&self) -> bool {
+        match self.0 {}
+    }
+
+    pub fn step(
+        &mut self,
+        _: &mut [u8],
+        _: &mut Vec<u8>,
+        _: &mut dyn FnMut(&[u8]),
+    ) -> Result<Step, Words> {
+        match self.0 {}
+    }
+
+    pub fn seal(&mut self, _: &mut [u8], _: &[u8], _: &mut Vec<u8>) -> Result<(), Words> {
+        match self.0 {}
+    }
+
+    pub fn close(&mut self, _: &mut [u8], _: &mut Vec<u8>) {
+        match self.0 {}
+    }
+
+    pub fn agreed(&self) -> Line<64> {
+        match self.0 {}
+    }
+
+    pub fn peer_info(&self) -> PeerInfo {
+        match self.0 {}
+    }
+}
