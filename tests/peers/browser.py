@@ -41,8 +41,8 @@ def find_chromium():
 class Browser:
     """A running Chromium with an empty profile of its own."""
 
-    def __init__(self, profile):
-        self.program = Program([find_chromium(), *FLAGS, f"--user-data-dir={profile}", "about:blank"])
+    def __init__(self, profile, flags=()):
+        self.program = Program([find_chromium(), *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"])
         url = self.program.stderr.expect(r"DevTools listening on (ws://\S+)", 30).group(1)
         self._ws = connect(url, proxy=None, compression=None, max_size=None, legacy=True)
         self._last_id = 0

@@ -205,3 +205,20 @@ def test_chat_between_two_tabs(browser, serve):
     assert ann.errors() == []
     ann.close()
     eve.close()
+
+
+def test_dashboard_over_tls(tmp_path, serve, ca, certificate):
+    """The page by https, its WebSocket by wss. Chromium takes the certificate by its key."""
+    dashboard = serve("dashboard", "--tls-cert", certificate.cert_file, "--tls-key", certificate.key_file)
+    assert dashboard.url.startswith("https://")
+    pin = certificate.pin.removeprefix("sha256/")
+    chromium = Browser(tmp_path, [f"--ignore-certificate-errors-spki-list={pin}"])
+    try:
+        page = chromium.open(dashboard.url)
+        page.wait_for("document.querySelector('#state').textContent === 'connected'")
+        page.wait_for("window.libwsDashboard.samples >= 10")
+        assert page.evaluate("location.protocol") == "https:"
+        assert page.errors() == []
+        page.close()
+    finally:
+        chromium.end()

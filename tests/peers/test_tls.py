@@ -11,8 +11,6 @@ import ssl
 import subprocess
 import threading
 import time
-from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -263,9 +261,9 @@ def test_unknown_authority(run, serve, tmp_path, ca):
     said = refused(run, echo, "--ca", ca.cert_file)
     assert f"is not signed by a known authority, but by CN=Stranger CA (ca: {ca.cert_file})" in said
     # The default is the system's store, or what stands in for it.
-    environment = dict(os.environ, SSL_CERT_FILE=str(stranger.cert_file))
-    program = Program(["env", f"SSL_CERT_FILE={stranger.cert_file}", example("ws_cat"), by_name(echo), "--once", "x"])
-    assert program.wait() == 0, environment
+    store = f"SSL_CERT_FILE={stranger.cert_file}"
+    program = Program(["env", store, *example("ws_cat"), by_name(echo), "--once", "x"])
+    assert program.wait() == 0, program.stderr.rest()
 
 
 def test_wrong_purpose(run, serving, ca):
@@ -316,7 +314,7 @@ def clock(tmp_path_factory):
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "clock.c"], check=True)
 
     def start(seconds, *args):
-        command = ["env", f"LD_PRELOAD={library}", f"CLOCK_SECONDS={int(seconds)}", example("ws_cat")]
+        command = ["env", f"LD_PRELOAD={library}", f"CLOCK_SECONDS={int(seconds)}", *example("ws_cat")]
         program = Program([*command, *args, "--once", "hello"])
         return program.wait(), program.stdout.rest(), "\n".join(program.stderr.rest())
 
