@@ -82,6 +82,10 @@ impl Flags {
     pub const TLS: Flags = Flags(1 << 12);
     /// TLS is not agreed on yet.
     pub const SHAKING: Flags = Flags(1 << 13);
+    /// Messages may be compressed.
+    pub const PACKS: Flags = Flags(1 << 14);
+    /// A message takes no short way out: it may be compressed, or it is over.
+    pub const LONG_WAY: Flags = Flags(Flags::ENDED.0 | Flags::PACKS.0);
     /// Something follows when the outbox has been written, or else the bytes in it are told.
     pub const AFTER_FLUSH: Flags = Flags(
         Flags::WATCHING.0

@@ -206,7 +206,15 @@ impl Connection {
     }
 
     /// Gives the rare things back when the connection is in the middle of nothing.
+    #[inline]
     fn tidy(&mut self, pool: &mut Pool) {
+        if self.rare.is_some() {
+            self.give_back(pool);
+        }
+    }
+
+    #[inline(never)]
+    fn give_back(&mut self, pool: &mut Pool) {
         // What still comes after our Close is not kept.
         let idle = (self.receiving.is_none() || self.closing != Closing::Open)
             && self.sending.is_none()

@@ -247,3 +247,41 @@ def test_idle_connections_of_the_smallest_preset_cost_nothing_more(serve, measur
     small = idle_cost(serve("echo_server", "--quiet", "--ping-interval", "0", "--deflate", "small"), packed)
     measured(f"1000 idle connections: {without:.0f} bytes each, {small:.0f} with --deflate small")
     assert small <= without + 64
+
+
+# What it takes.
+
+
+def test_echo_of_compressed_messages_beside_others(serve, peer_program, measured):
+    """Processor time for each message of the same work, one server after the other in the same run."""
+    message = ("".join(f'{{"sensor":"boiler-{i}","temperature":{20 + i}.5}},' for i in range(30))[:1024]).encode()
+    squeeze = zlib.compressobj(6, zlib.DEFLATED, -12)
+    packed = frame(BINARY | RSV1, (squeeze.compress(message) + squeeze.flush(zlib.Z_SYNC_FLUSH))[:-4])
+    batch, batches = 50, 180
+
+    def work(server, path=b"/"):
+        peer = RawPeer(server.address, timeout=30)
+        request = REQUEST.replace(b"GET / ", b"GET " + path + b" ")
+        offer = OFFER.replace(b"permessage-deflate;", b"permessage-deflate; server_no_context_takeover; client_no_context_takeover;")
+        peer.send(request[:-2] + offer)
+        assert b"permessage-deflate" in peer.read_head()
+        for number in range(batches):
+            if number == batches // 6:  # warm by now
+                began = server.cpu_seconds()
+            peer.send(packed * batch)
+            for _ in range(batch):
+                opcode, answer = peer.read_frame()
+            assert opcode == BINARY
+        assert zlib.decompressobj(-15).decompress(answer + b"\x00\x00\xff\xff") == message
+        took = server.cpu_seconds() - began
+        peer.close()
+        return took / (batches - batches // 6) / batch * 1e6
+
+    ours = work(serve("echo_server", "--quiet", "--deflate", "small"))
+    python = work(peer_program("websockets", "serve", json.dumps({"server_no_context_takeover": True})).listening(), b"/echo")
+    npm = work(peer_program("ws", "serve", json.dumps({"threshold": 0})).listening(), b"/echo")
+    measured(
+        f"echo of compressed messages of 1 KiB: {ours:.0f} us of processor each, websockets {python:.0f} ({python / ours:.1f} x),"
+        f" ws {npm:.0f} ({npm / ours:.1f} x)"
+    )
+    assert ours < python and ours < npm

@@ -126,6 +126,7 @@ impl Local {
         connection.set_deflate(deflate);
         conn.phase = Phase::Open(connection);
         conn.flags.set(Flags::OPENED, true);
+        conn.flags.set(Flags::PACKS, deflate.is_some());
         self.remote.counters().connections_open.add(1);
         self.remote.counters().connections_total.add(1);
         self.rearm(id);

@@ -37,10 +37,9 @@ impl Local {
         };
         // DIRTY: it is flushed without being told.
         if !conn.flags.has(Flags::DIRTY)
-            || conn.flags.has(Flags::ENDED)
+            || conn.flags.has(Flags::LONG_WAY)
             || self.settings.role != Role::Server
             || data.len() >= DIRECT
-            || connection.deflate().is_some()
         {
             return None;
         }
@@ -204,13 +203,14 @@ impl Local {
 
     #[inline]
     fn share(&mut self, id: ConnId, broadcast: &Broadcast) {
-        let Some(connection) = self.conns.get_mut(id).and_then(Conn::websocket) else {
+        let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        if !connection.is_open() {
+        let packs = conn.flags.has(Flags::PACKS);
+        let Some(connection) = conn.websocket().filter(|c| c.is_open()) else {
             return;
-        }
-        match connection.deflate() {
+        };
+        match connection.deflate().filter(|_| packs) {
             None => self.share_frame(id, &broadcast.frame),
             Some(agreed) => self.share_packed(id, broadcast, agreed),
         }
@@ -227,9 +227,9 @@ impl Local {
             _ => None,
         };
         match (packing, packed) {
-            (Packing::Plain, _) => self.share_frame(id, frame),
+            (Packing::Plain, _) => self.share_one(id, frame),
             (_, Some(packed)) => {
-                self.share_frame(id, packed);
+                self.share_one(id, packed);
                 // Where it would have become no shorter, it is the frame itself.
                 if packed.len() < frame.len() {
                     self.pool
@@ -254,6 +254,12 @@ impl Local {
         }
     }
 
+    #[inline(never)]
+    fn share_one(&mut self, id: ConnId, frame: &Shared) {
+        self.share_frame(id, frame);
+    }
+
+    #[inline(always)]
     fn share_frame(&mut self, id: ConnId, frame: &Shared) {
         let limit = self.settings.max_send_queue;
         let Some(conn) = self.conns.get_mut(id) else {

@@ -36,14 +36,16 @@ impl Connection {
     }
 
     /// Takes what the input holds of the payload of a compressed message, as far as there is room for what comes of it.
+    #[cold]
     #[inline(never)]
     pub(super) fn packed_payload(
         &mut self,
-        mut rest: Rest,
+        rest: &Rest,
         input: &mut [u8],
         at: &mut usize,
         io: &mut Io<'_>,
     ) -> Result<Option<Event>, Violation> {
+        let mut rest = *rest;
         let (Some(kind), Some(agreed)) = (self.receiving, self.deflate) else {
             return Ok(None);
         };

@@ -321,7 +321,7 @@ impl Connection {
         io: &mut Io<'_>,
     ) -> Result<Option<Event>, Violation> {
         if self.packed && !rest.opcode.is_control() {
-            return self.packed_payload(rest, input, at, io);
+            return self.packed_payload(&rest, input, at, io);
         }
         let there = input.len() - *at;
         let taken = usize::try_from(rest.len).map_or(there, |len| len.min(there));
