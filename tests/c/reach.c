@@ -10,6 +10,7 @@ static struct recorder client;
 // --- names ---
 
 static int lookups;              // begun so far
+static int numbered_lookups;     // those of slow0.test and so on
 static int lookups_held;         // slow.test waits while this is set
 static const char *fake_list[16]; // what many.test means
 
@@ -43,6 +44,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     *out = NULL;
     __atomic_add_fetch(&lookups, 1, __ATOMIC_SEQ_CST);
     if (strncmp(node, "slow", 4) == 0) {
+        if (node[4] != '.')
+            __atomic_add_fetch(&numbered_lookups, 1, __ATOMIC_SEQ_CST);
         while (__atomic_load_n(&lookups_held, __ATOMIC_SEQ_CST))
             nap();
         put_address(&end, "127.0.0.1");
@@ -342,7 +345,6 @@ static void lookups_that_hang(void)
     uint16_t port;
     int listener = raw_listen(&port);
     ws_client_config config = begin(url_of(port, "/"));
-    int before = __atomic_load_n(&lookups, __ATOMIC_SEQ_CST);
     int i;
 
     __atomic_store_n(&lookups_held, 1, __ATOMIC_SEQ_CST);
@@ -359,7 +361,8 @@ static void lookups_that_hang(void)
         close(raw_answer(listener, answer, request, sizeof request));
         CHECK_INT(EXPECT(&client, CLOSED, 0)->status, i < 4 ? WS_ERR_TIMEOUT : WS_ERR_IO);
     }
-    CHECK_INT(__atomic_load_n(&lookups, __ATOMIC_SEQ_CST) - before, 4);
+    // Not counted: what the last test has left behind may begin only now.
+    CHECK_INT(__atomic_load_n(&numbered_lookups, __ATOMIC_SEQ_CST), 4);
     client_end(&client);
     __atomic_store_n(&lookups_held, 0, __ATOMIC_SEQ_CST);
     close(listener);
