@@ -79,6 +79,7 @@ impl Stream {
     }
 
     /// One read of at most `into.len()` bytes (more than none).
+    #[inline]
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
         match self {
             Stream::Plain(fd) => received(socket::recv(fd, into)),
@@ -106,12 +107,17 @@ impl Stream {
     /// One write of the parts, in order; only the first [`socket::MAX_PARTS`] are looked at.
     pub fn send(&mut self, parts: &[&[u8]]) -> Sent {
         match self {
-            Stream::Plain(fd) => match socket::send(fd, parts) {
-                Ok(n) => Sent::Bytes(n),
-                Err(errno) if errno.would_block() => Sent::Bytes(0),
-                Err(errno) => Sent::Failed(errno),
-            },
+            Stream::Plain(fd) => sent(socket::send(fd, parts)),
             Stream::Tls(secure) => secure.send(parts),
+        }
+    }
+
+    /// The same of one part, as it is most of the time.
+    #[inline]
+    pub fn send_one(&mut self, part: &[u8]) -> Sent {
+        match self {
+            Stream::Plain(fd) => sent(socket::send_one(fd, part)),
+            Stream::Tls(secure) => secure.send(&[part]),
         }
     }
 
@@ -169,6 +175,16 @@ impl Stream {
     }
 }
 
+#[inline]
+fn sent(result: Result<usize, Errno>) -> Sent {
+    match result {
+        Ok(n) => Sent::Bytes(n),
+        Err(errno) if errno.would_block() => Sent::Bytes(0),
+        Err(errno) => Sent::Failed(errno),
+    }
+}
+
+#[inline]
 fn received(result: Result<usize, Errno>) -> Received {
     match result {
         Ok(0) => Received::End,

@@ -206,7 +206,7 @@ impl Local {
     }
 
     /// A read brought `n` bytes of the `room` that there was.
-    #[inline]
+    #[inline(always)]
     fn came(&mut self, id: ConnId, n: usize, room: usize) {
         self.remote.counters().bytes_received.add(n as u64);
         let Some(conn) = self.conns.get_mut(id) else {

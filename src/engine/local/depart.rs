@@ -274,7 +274,7 @@ impl Local {
         // Nothing is queued: the kernel takes it from the shared bytes. Else it waits its turn.
         let mut taken = 0;
         if conn.queued() == 0 {
-            match conn.stream.send(&[frame]) {
+            match conn.stream.send_one(frame) {
                 Sent::Bytes(n) => taken = n,
                 Sent::Failed(errno) => return self.end(id, Ending::Io(errno)),
             }
@@ -460,7 +460,7 @@ impl Local {
         let mut refused = false;
         if let Some(bytes) = outbox.only().filter(|bytes| !bytes.is_empty()) {
             let len = bytes.len();
-            match conn.stream.send(&[bytes]) {
+            match conn.stream.send_one(bytes) {
                 Sent::Bytes(n) => {
                     self.remote.counters().bytes_sent.add(n as u64);
                     outbox.advance(n);

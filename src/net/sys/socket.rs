@@ -231,32 +231,45 @@ unsafe fn recv_at(fd: &Fd, at: *mut u8, len: usize) -> Result<usize, Errno> {
 /// Most parts that one `send` hands to the kernel.
 pub const MAX_PARTS: usize = 16;
 
+const SEND: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+
+/// Sends bytes by one system call; how many the kernel took.
+#[inline]
+pub fn send_one(fd: &Fd, bytes: &[u8]) -> Result<usize, Errno> {
+    loop {
+        // SAFETY: the slice is readable for its length.
+        let n = unsafe { libc::send(fd.raw(), bytes.as_ptr().cast(), bytes.len(), SEND) };
+        match n {
+            n if n >= 0 => return Ok(n as usize),
+            _ if Errno::last().0 == libc::EINTR => {}
+            _ => return Err(Errno::last()),
+        }
+    }
+}
+
 /// Sends the parts in order by one system call; how many bytes the kernel took.
 pub fn send(fd: &Fd, parts: &[&[u8]]) -> Result<usize, Errno> {
-    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    if let [one] = parts {
+        return send_one(fd, one);
+    }
+    let mut list = [libc::iovec {
+        iov_base: core::ptr::null_mut(),
+        iov_len: 0,
+    }; MAX_PARTS];
+    for (to, from) in list.iter_mut().zip(parts) {
+        *to = libc::iovec {
+            iov_base: from.as_ptr().cast_mut().cast::<c_void>(),
+            iov_len: from.len(),
+        };
+    }
     loop {
-        let n = if let [one] = parts {
-            // SAFETY: the slice is readable for its length.
-            unsafe { libc::send(fd.raw(), one.as_ptr().cast(), one.len(), flags) }
-        } else {
-            let mut list = [libc::iovec {
-                iov_base: core::ptr::null_mut(),
-                iov_len: 0,
-            }; MAX_PARTS];
-            for (to, from) in list.iter_mut().zip(parts) {
-                *to = libc::iovec {
-                    iov_base: from.as_ptr().cast_mut().cast::<c_void>(),
-                    iov_len: from.len(),
-                };
-            }
-            // SAFETY: all zeroes is a valid msghdr; the list lives through the call and its parts
-            // are readable for their lengths.
-            unsafe {
-                let mut message: libc::msghdr = zeroed();
-                message.msg_iov = list.as_mut_ptr();
-                message.msg_iovlen = parts.len().min(MAX_PARTS) as _;
-                libc::sendmsg(fd.raw(), &message, flags)
-            }
+        // SAFETY: all zeroes is a valid msghdr; the list lives through the call and its parts are
+        // readable for their lengths.
+        let n = unsafe {
+            let mut message: libc::msghdr = zeroed();
+            message.msg_iov = list.as_mut_ptr();
+            message.msg_iovlen = parts.len().min(MAX_PARTS) as _;
+            libc::sendmsg(fd.raw(), &message, SEND)
         };
         match n {
             n if n >= 0 => return Ok(n as usize),
