@@ -367,39 +367,54 @@ impl Client {
                 addr,
                 step,
             } if *mine == id => {
-                let (addr, mut place, ms) = (*addr, step.place(), self.config.connect_timeout);
-                let tls = engine.with(|l| (l.tls_failure(id), l.is_shaking(id)));
-                let (tls_failure, shaking) = tls.unwrap_or_default();
-                if shaking {
-                    place = "tls";
-                }
-                let known = state.failure.take().filter(|_| ending == Ending::Abandoned);
+                let (addr, place) = (*addr, step.place());
+                let known = state.failure.take();
                 drop(state);
-                let failure = known.unwrap_or_else(|| match ending {
-                    Ending::Io(errno) => {
-                        Failure::new(Status::Io, words!("{}: {}: {}", place, addr, errno))
-                    }
-                    Ending::HandshakeTimeout => Failure::new(
-                        Status::Timeout,
-                        words!("{}: no answer from {} within {} ms", place, addr, ms),
-                    ),
-                    Ending::Tls => {
-                        let why = tls_failure.unwrap_or_default();
-                        Failure::new(Status::Tls, words!("tls: {}", why)).permanent(why.lasts())
-                    }
-                    Ending::NoMemory => no_memory(),
-                    _ => Failure::new(
-                        if shaking {
-                            Status::Tls
-                        } else {
-                            Status::Handshake
-                        },
-                        words!("{}: {} ended the connection without an answer", place, addr),
-                    ),
-                });
+                let failure = match (ending, known) {
+                    (Ending::Abandoned, Some(known)) => known,
+                    _ => self.why_broken(engine, id, ending, place, &addr),
+                };
                 self.attempt_failed(engine, failure);
             }
             _ => {}
+        }
+    }
+
+    /// What to say of a connection that ended before it was open, while it was at `place`.
+    fn why_broken(
+        &self,
+        engine: &Engine,
+        id: ConnId,
+        ending: Ending,
+        mut place: &'static str,
+        addr: &Addr,
+    ) -> Failure {
+        let shaking = engine.with(|l| l.is_shaking(id)).unwrap_or(false);
+        if shaking {
+            place = "tls";
+        }
+        match ending {
+            Ending::Io(errno) => Failure::new(Status::Io, words!("{}: {}: {}", place, addr, errno)),
+            Ending::HandshakeTimeout => {
+                let ms = self.config.connect_timeout;
+                let why = words!("{}: no answer from {} within {} ms", place, addr, ms);
+                Failure::new(Status::Timeout, why)
+            }
+            Ending::Tls => {
+                let why = engine.with(|l| l.tls_failure(id)).flatten();
+                let why = why.unwrap_or_default();
+                Failure::new(Status::Tls, words!("tls: {}", why)).permanent(why.lasts())
+            }
+            Ending::NoMemory => no_memory(),
+            _ => {
+                let status = if shaking {
+                    Status::Tls
+                } else {
+                    Status::Handshake
+                };
+                let why = words!("{}: {} ended the connection without an answer", place, addr);
+                Failure::new(status, why)
+            }
         }
     }
 
