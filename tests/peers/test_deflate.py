@@ -171,6 +171,7 @@ def bomb(size):
     return b"".join(parts)
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("max_message", [1 << 20, 16 << 20])
 def test_a_bomb_costs_no_more_than_the_limit(serve, measured, max_message):
     server = serve("echo_server", "--deflate", "best", "--max-message", max_message)
@@ -232,6 +233,7 @@ def exchange(peer, message):
         peer.echo(message)
 
 
+@pytest.mark.measures
 def test_idle_connections_of_the_smallest_preset_cost_nothing_more(serve, measured):
     def plain(server):
         peer = RawPeer(server.address).upgrade()

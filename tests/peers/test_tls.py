@@ -321,6 +321,7 @@ def clock(tmp_path_factory):
     return start
 
 
+@pytest.mark.measures
 def test_clock_at_1970(clock, echo, ca, certificate, serving):
     trust = (by_name(echo), "--ca", ca.cert_file)
     status, _, said = clock(0, *trust)
@@ -612,6 +613,7 @@ def test_a_changed_bit_ends_the_connection(tls_server, ca, after):
         ws.recv(10)
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_peer_that_does_not_read(serve, ca, certificate, version, measured):
     """Backpressure goes through TLS: what waits is bounded, and nothing is lost."""
@@ -638,6 +640,7 @@ def test_a_peer_that_does_not_read(serve, ca, certificate, version, measured):
     assert grown < 8 * 2**20
 
 
+@pytest.mark.measures
 def test_idle_connections_hold_little(serve, ca, certificate, measured):
     echo = serve("echo_server", "--quiet", *tls_args(certificate))
     context = client_context(ca)

@@ -4,14 +4,8 @@
 //! 2038. Here seconds have 64 bits, and only `localtime_r`, which knows the time zone, is asked with fewer.
 #![allow(deprecated)] // libc::time_t, with musl: it may get 64 bits, which is all the same here
 
-use super::Errno;
-use core::ffi::c_long;
+use super::{wall_clock, Errno};
 use core::mem::zeroed;
-
-/// `time_t` ends in 2038.
-const SHORT: bool = size_of::<libc::time_t>() < 8;
-/// The same number on every 32-bit machine.
-const SYS_CLOCK_GETTIME64: c_long = 403;
 
 const DAY: u64 = 24 * 60 * 60;
 /// From 1970 to the 1st of March 2000, in days.
@@ -22,7 +16,7 @@ const DAYS_OF_400_YEARS: u64 = 146_097;
 /// The local time of day as "HH:MM:SS". Leaves errno alone, which the same log line may show.
 pub fn time_of_day() -> [u8; 8] {
     let errno = Errno::last();
-    let now = seconds();
+    let now = wall_clock() as u64;
     let mut asked = now as libc::time_t;
     #[allow(clippy::unnecessary_cast)] // on machines where it has 64 bits
     if asked as u64 != now {
@@ -41,32 +35,6 @@ pub fn time_of_day() -> [u8; 8] {
     });
     let ([a, b], [c, d], [e, f]) = (hour, minute, second);
     [a, b, b':', c, d, b':', e, f]
-}
-
-/// Since 1970.
-fn seconds() -> u64 {
-    if SHORT {
-        let mut time = [0u64; 2];
-        // Since Linux 5.1. SAFETY: the kernel writes two numbers of 64 bits: seconds and nanoseconds.
-        let known = unsafe {
-            let (clock, into) = (c_long::from(libc::CLOCK_REALTIME), time.as_mut_ptr());
-            libc::syscall(SYS_CLOCK_GETTIME64, clock, into) == 0
-        };
-        if known {
-            return time[0];
-        }
-    }
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a valid place for the answer.
-    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut time) };
-    if SHORT {
-        // From 2038 on an older kernel goes on below zero; nobody's clock stands before 1970. It ends in 2106.
-        return u64::from(time.tv_sec as u32);
-    }
-    time.tv_sec as u64
 }
 
 /// A time between 2026 and 2037 that is the same in month, day, weekday and hour: a time zone's rules, such as "the last
@@ -131,7 +99,7 @@ mod tests {
 
     #[test]
     fn twins_have_the_same_month_day_and_hour() {
-        if SHORT {
+        if size_of::<libc::time_t>() < 8 {
             return; // there is nobody to ask
         }
         let parts = |seconds: u64| {

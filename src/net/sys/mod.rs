@@ -138,9 +138,11 @@ pub fn wall_clock() -> i64 {
     };
     // SAFETY: t is a valid place for the answer; CLOCK_REALTIME always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut t) };
-    #[allow(clippy::unnecessary_cast)]
-    let seconds = t.tv_sec as i64;
-    seconds
+    // From 2038 on a kernel before 5.1 goes on below zero, where nobody's clock stands; it ends in 2106.
+    #[cfg(target_pointer_width = "32")]
+    return i64::from(t.tv_sec as u32);
+    #[cfg(not(target_pointer_width = "32"))]
+    t.tv_sec
 }
 
 /// Fills `into` from the kernel's random generator, waiting for it only right after boot.
