@@ -81,7 +81,12 @@ fn armv7_builds_do_without_neon() {
         eprintln!("SKIPPED: armv7 was not built");
         return;
     }
+    // With TLS there is ring's assembly, which asks the kernel for NEON before it uses it: the attributes are those of all.
+    let with_ring = |path: &Path| path.iter().any(|part| part == "tls" || part == "full");
     for file in files(|file| file.target.starts_with("armv7") && file.library) {
+        if with_ring(&file.path) {
+            continue;
+        }
         let attributes = readelf("-A", &file.path);
         let path = file.path.display();
         for wanted in [
