@@ -254,6 +254,7 @@ def test_idle_connections_of_the_smallest_preset_cost_nothing_more(serve, measur
 # What it takes.
 
 
+@pytest.mark.measures
 def test_echo_of_compressed_messages_beside_others(serve, peer_program, measured):
     """Processor time for each message of the same work, one server after the other in the same run."""
     message = ("".join(f'{{"sensor":"boiler-{i}","temperature":{20 + i}.5}},' for i in range(30))[:1024]).encode()
