@@ -8,6 +8,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 use core::ops::Deref;
 
 use super::OutOfMemory;
@@ -35,8 +36,10 @@ impl Shared {
     }
 
     /// The bytes, to be used for something else, if nobody else has them any more.
-    pub fn into_inner(self) -> Option<Vec<u8>> {
-        Arc::try_unwrap(self.0).ok()
+    ///
+    /// By `get_mut`, whose acquire is a load: the fence of `try_unwrap` is one that ThreadSanitizer does not follow.
+    pub fn into_inner(mut self) -> Option<Vec<u8>> {
+        self.unshared().map(mem::take)
     }
 
     /// Where in the shared bytes `part` lies, if it does.
