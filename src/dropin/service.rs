@@ -116,8 +116,11 @@ impl Service {
         }
         let mut len = frame_len(data.len(), false);
         let sent = match what {
-            DataType::Text => server.send(id, Kind::Text, data, true).is_ok(),
-            DataType::Binary => server.send(id, Kind::Binary, data, true).is_ok(),
+            DataType::Text | DataType::Binary => {
+                let text = matches!(what, DataType::Text);
+                let kind = if text { Kind::Text } else { Kind::Binary };
+                server.send(id, kind, data, true).is_ok()
+            }
             DataType::Ping => server.ping(id, data).is_ok(),
             DataType::Pong => pong(&server, id, data),
             DataType::Close => {

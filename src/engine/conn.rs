@@ -82,10 +82,12 @@ impl Flags {
     pub const TLS: Flags = Flags(1 << 12);
     /// TLS is not agreed on yet.
     pub const SHAKING: Flags = Flags(1 << 13);
-    /// Messages may be compressed.
-    pub const PACKS: Flags = Flags(1 << 14);
-    /// A message takes no short way out: it may be compressed, or it is over.
-    pub const LONG_WAY: Flags = Flags(Flags::ENDED.0 | Flags::PACKS.0);
+    /// Payloads leave otherwise than they come from the application: masked, or compressed.
+    pub const CODED: Flags = Flags(1 << 14);
+    /// Bytes that came were set aside, since reading was paused.
+    pub const STASHED: Flags = Flags(1 << 15);
+    /// A message takes no short way out.
+    pub const LONG_WAY: Flags = Flags(Flags::ENDED.0 | Flags::CODED.0);
     /// Something follows when the outbox has been written, or else the bytes in it are told.
     pub const AFTER_FLUSH: Flags = Flags(
         Flags::WATCHING.0
@@ -97,10 +99,14 @@ impl Flags {
     );
     /// Input is left alone for now.
     pub const HELD: Flags = Flags(Flags::PAUSED.0 | Flags::DRAINING.0);
-    /// It is held, or over, or shaking hands, of which there may be enough in this turn.
-    pub const UNREADABLE: Flags = Flags(Flags::HELD.0 | Flags::ENDED.0 | Flags::SHAKING.0);
+    /// It is held, or over, or there are earlier bytes, or it is shaking hands, of which there may
+    /// be enough in this turn.
+    pub const UNREADABLE: Flags =
+        Flags(Flags::HELD.0 | Flags::ENDED.0 | Flags::STASHED.0 | Flags::SHAKING.0);
     /// A read that did not fill the buffer says nothing about whether there is more.
     pub const NEVER_EMPTY: Flags = Flags(Flags::HUNG_UP.0 | Flags::TLS.0);
+    /// A read is not just a read.
+    pub const LOOK_TWICE: Flags = Flags(Flags::UNREADABLE.0 | Flags::NEVER_EMPTY.0);
 
     /// Any of them.
     #[inline]

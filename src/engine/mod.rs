@@ -229,7 +229,7 @@ impl Engine {
     /// Opens the loop's state; None when another thread runs the loop.
     #[inline(always)]
     pub fn with<R>(&self, body: impl FnOnce(&mut Local) -> R) -> Option<R> {
-        self.local.with(body)
+        self.local.open().map(|mut local| body(&mut local))
     }
 
     // ---- sending, from any thread ----
@@ -238,15 +238,18 @@ impl Engine {
     pub fn send(&self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Status> {
         // The short way is to be found in the caller's code, and nothing else.
         if !self.remote.has_commands() {
-            if let Some(Some(sent)) = self.with(|l| l.send_short(id, kind, data)) {
-                return sent;
+            if let Some(mut local) = self.local.open() {
+                if local.send_short(id, kind, data) {
+                    return Ok(());
+                }
             }
         }
         self.send_any(id, kind, data, plain)
     }
 
+    /// The same, for who seldom sends what goes the short way.
     #[inline(never)]
-    fn send_any(&self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Status> {
+    pub fn send_any(&self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Status> {
         match self.as_owner(|l| l.send(id, kind, data, plain)) {
             Some(result) => result,
             None => self.send_from_afar(id, kind, data, plain),

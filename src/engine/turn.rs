@@ -156,15 +156,45 @@ impl Turn<'_> {
     fn read(&self, id: ConnId, hung_up: bool, buffer: &mut [u8]) {
         let room = buffer.len().saturating_sub(1);
         let into = buffer.get_mut(..room).unwrap_or_default();
-        match self.with(|l| l.receive(id, hung_up, into)) {
-            None | Some(Incoming::Nothing) => {}
-            Some(Incoming::Bytes(n)) => {
-                self.feed(id, buffer, n);
-                if n == room {
+        let Some(mut local) = self.local.open() else {
+            return;
+        };
+        let came = match local.receive(id, hung_up, into) {
+            Ok(came) => came,
+            Err(incoming) => {
+                drop(local);
+                return self.arrived(id, incoming, buffer);
+            }
+        };
+        let n = came.n;
+        let there = buffer.get_mut(..n).unwrap_or_default();
+        let message = came.connection.whole_message(there, 0, came.limits);
+        drop(local);
+        // So it is nearly always, and nothing lies behind the message.
+        let Some((kind, range)) = message else {
+            return self.feed(id, buffer, n, 0);
+        };
+        let end = range.end;
+        self.message(id, kind, range, buffer);
+        if end < n {
+            self.feed(id, buffer, n, end);
+        } else {
+            self.with(|l| l.flush_now(id));
+        }
+    }
+
+    /// What else a read may come to.
+    #[inline(never)]
+    fn arrived(&self, id: ConnId, incoming: Incoming, buffer: &mut [u8]) {
+        match incoming {
+            Incoming::Nothing => {}
+            Incoming::Bytes(n) => {
+                self.feed(id, buffer, n, 0);
+                if n + 1 == buffer.len() {
                     self.read_message(id, buffer);
                 }
             }
-            Some(Incoming::InMessage) => self.read_message(id, buffer),
+            Incoming::InMessage => self.read_message(id, buffer),
         }
     }
 
@@ -193,20 +223,23 @@ impl Turn<'_> {
         if !stash.is_empty() || self.has_more(id) {
             let len = stash.len();
             stash.push(0);
-            self.feed(id, &mut stash, len);
+            self.feed(id, &mut stash, len, 0);
         }
         if more {
             self.read(id, false, buffer);
         }
     }
 
-    /// Works off `len` bytes of input; behind them is room for a NUL.
-    fn feed(&self, id: ConnId, input: &mut [u8], len: usize) {
-        let mut at = 0;
+    /// Works off the input from `at` to `len`; behind it is room for a NUL.
+    #[inline(never)]
+    fn feed(&self, id: ConnId, input: &mut [u8], len: usize, mut at: usize) {
         while at < len || self.has_more(id) {
             let there = input.get_mut(..len).unwrap_or_default();
-            match self.with(|l| l.next_message(id, there, &mut at)) {
-                Some(Some((kind, range))) => self.message(id, kind, range, input),
+            match self.with(|l| l.next_message(id, there, at)) {
+                Some(Some((kind, range))) => {
+                    at = range.end;
+                    self.message(id, kind, range, input);
+                }
                 _ => {
                     if !self.step(id, input, len, &mut at) {
                         break;

@@ -99,16 +99,19 @@ impl<T> Conns<T> {
 
     pub fn get(&self, id: ConnId) -> Option<&T> {
         let slot = self.slots.get(id.slot() as usize)?;
-        slot.conn
-            .as_ref()
-            .filter(|_| slot.generation == id.generation())
+        if slot.generation != id.generation() {
+            return None;
+        }
+        slot.conn.as_ref()
     }
 
+    #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
         let slot = self.slots.get_mut(id.slot() as usize)?;
-        slot.conn
-            .as_mut()
-            .filter(|_| slot.generation == id.generation())
+        if slot.generation != id.generation() {
+            return None;
+        }
+        slot.conn.as_mut()
     }
 
     /// Takes a connection out; its id is stale from now on.

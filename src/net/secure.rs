@@ -92,6 +92,7 @@ impl Secure {
     }
 
     /// Reads until there is plaintext, or nothing more to read.
+    #[inline(never)]
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
         loop {
             if self.plain.len() > 0 {
@@ -286,6 +287,7 @@ impl Secure {
 
     /// Seals and sends the parts, in order, as far as the kernel takes the records. What it refuses of one batch waits
     /// here, and counts as sent; see `unsent`.
+    #[inline(never)]
     pub fn send(&mut self, parts: &[&[u8]]) -> Sent {
         match &self.stage {
             // Nobody is to wait for it to go.

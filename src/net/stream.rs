@@ -79,7 +79,7 @@ impl Stream {
     }
 
     /// One read of at most `into.len()` bytes (more than none).
-    #[inline]
+    #[inline(always)]
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
         match self {
             Stream::Plain(fd) => received(socket::recv(fd, into)),
@@ -113,7 +113,7 @@ impl Stream {
     }
 
     /// The same of one part, as it is most of the time.
-    #[inline]
+    #[inline(always)]
     pub fn send_one(&mut self, part: &[u8]) -> Sent {
         match self {
             Stream::Plain(fd) => sent(socket::send_one(fd, part)),
@@ -175,7 +175,7 @@ impl Stream {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn sent(result: Result<usize, Errno>) -> Sent {
     match result {
         Ok(n) => Sent::Bytes(n),
@@ -184,7 +184,7 @@ fn sent(result: Result<usize, Errno>) -> Sent {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn received(result: Result<usize, Errno>) -> Received {
     match result {
         Ok(0) => Received::End,

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::Deref;
 
+use super::frame::Opcode;
 use super::OutOfMemory;
 
 /// An owned segment is not grown beyond this, so that what was written is freed even when the
@@ -133,6 +134,31 @@ impl Outbox {
         Ok(())
     }
 
+    /// Appends a server's frame of a whole message, if that is of less than 64 KiB, there is room for it without allocating,
+    /// and all that is queued keeps to `limit`. False: nothing was done.
+    #[inline(always)]
+    pub fn push_short(&mut self, opcode: Opcode, data: &[u8], limit: usize) -> bool {
+        let most = data.len() + 4;
+        let room = self.first.capacity() - self.first.len();
+        if room < most || self.len + most > limit || !self.more.is_empty() || most > 0xffff {
+            return false;
+        }
+        let len = data.len() as u16;
+        self.first.push(0x80 | opcode as u8);
+        self.len += 2 + data.len();
+        if len < 126 {
+            self.first.push(len as u8);
+        } else {
+            let [high, low] = len.to_be_bytes();
+            self.first.push(126);
+            self.first.push(high);
+            self.first.push(low);
+            self.len += 2;
+        }
+        self.first.extend_from_slice(data);
+        true
+    }
+
     /// Appends a shared frame without its first `skip` bytes, which were written already.
     pub fn push_shared(&mut self, frame: &Shared, skip: usize) -> Result<(), OutOfMemory> {
         let unsent = frame.get(skip..).unwrap_or_default();
@@ -164,13 +190,20 @@ impl Outbox {
         self.spent.take()
     }
 
-    /// The unsent bytes, if they lie in one stretch: as a rule they do.
-    pub fn only(&self) -> Option<&[u8]> {
-        if self.more.is_empty() {
-            self.first.get(self.start..)
-        } else {
-            None
-        }
+    /// The unsent bytes, if there are any, they lie in one stretch, of which nothing was sent yet, and what holds them is
+    /// of at most `most` bytes of capacity: as a rule it is like that. Once they are written, `clear` is as good as `reset`.
+    #[inline]
+    pub fn short(&self, most: usize) -> Option<&[u8]> {
+        let plain = self.more.capacity() == 0 && self.start == 0 && self.len > 0;
+        (plain && self.first.capacity() <= most).then_some(self.first.as_slice())
+    }
+
+    /// All was written of what `short` answered.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.first.clear();
+        self.len = 0;
+        self.blocked = false;
     }
 
     /// Puts the unsent bytes, in order, into `into` as far as it has places. Returns how many
@@ -188,18 +221,7 @@ impl Outbox {
     }
 
     /// `n` bytes were written. Frees the segments that are done; moves no bytes.
-    #[inline]
     pub fn advance(&mut self, n: usize) {
-        if n == self.len && self.more.is_empty() && self.first.capacity() <= 2 * SEGMENT {
-            self.first.clear();
-            self.start = 0;
-            self.len = 0;
-        } else {
-            self.advance_by(n);
-        }
-    }
-
-    fn advance_by(&mut self, n: usize) {
         debug_assert!(n <= self.len, "more was written than there was");
         let mut left = n.min(self.len);
         self.len -= left;
@@ -241,16 +263,8 @@ impl Outbox {
 
     /// Empties the outbox for its next connection. Keeps one owned segment of at most `keep` bytes
     /// of capacity.
-    #[inline]
     pub fn reset(&mut self, keep: usize) {
         self.blocked = false;
-        // What is spent has been in `more`.
-        if self.len > 0 || self.first.capacity() > keep || self.more.capacity() > 0 {
-            self.reset_all(keep);
-        }
-    }
-
-    fn reset_all(&mut self, keep: usize) {
         self.len = 0;
         self.spent = None;
         self.empty_first(keep);

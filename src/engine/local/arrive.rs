@@ -1,6 +1,6 @@
 //! Connections come, and bytes come: accepting, connecting, reading, parsing.
 
-use super::{extra, spare, Incoming, Local, Step, CONN_TIMERS};
+use super::{extra, spare, Came, Incoming, Local, Step, CONN_TIMERS};
 use crate::engine::conn::{Conn, Ending, Flags, Phase, Upgrading};
 use crate::error::Status;
 use crate::net::conns::ConnId;
@@ -10,7 +10,7 @@ use crate::net::sys::poll::Interest;
 use crate::net::sys::socket::Addr;
 use crate::net::sys::{Errno, Fd};
 use crate::proto::close::Violation;
-use crate::proto::connection::{Connection, Event, Io};
+use crate::proto::connection::{Connection, Event, Io, Role};
 use crate::proto::deflate::Agreed;
 use crate::proto::frame::Kind;
 use crate::proto::http::{Fed, HeadBuffer, HttpError};
@@ -126,23 +126,83 @@ impl Local {
         connection.set_deflate(deflate);
         conn.phase = Phase::Open(connection);
         conn.flags.set(Flags::OPENED, true);
-        conn.flags.set(Flags::PACKS, deflate.is_some());
+        let coded = deflate.is_some() || role == Role::Client;
+        conn.flags.set(Flags::CODED, coded);
         self.remote.counters().connections_open.add(1);
         self.remote.counters().connections_total.add(1);
         self.rearm(id);
         Ok(())
     }
 
-    /// One read.
-    #[inline]
-    pub fn receive(&mut self, id: ConnId, hung_up: bool, into: &mut [u8]) -> Incoming {
+    /// One read, the way of nearly every read of an open connection: what came does not fill the
+    /// buffer. Else what it came to.
+    #[inline(always)]
+    pub fn receive(
+        &mut self,
+        id: ConnId,
+        hung_up: bool,
+        into: &mut [u8],
+    ) -> Result<Came<'_>, Incoming> {
+        if hung_up || !self.conns.get(id).is_some_and(|c| self.is_plain_to_read(c)) {
+            return Err(self.receive_any(id, hung_up, into));
+        }
+        let received = match self.conns.get_mut(id) {
+            Some(conn) => conn.stream.receive(into),
+            None => Received::Nothing,
+        };
+        let n = match received {
+            Received::Bytes(n) if n < into.len() => n,
+            other => return Err(self.not_just_some(id, other)),
+        };
+        self.remote.counters().bytes_received.add(n as u64);
+        let conn = self.conns.get_mut(id).ok_or(Incoming::Nothing)?;
+        let Phase::Open(connection) = &mut conn.phase else {
+            return Err(Incoming::Bytes(n));
+        };
+        connection.touch(self.now);
+        conn.flags.set(Flags::MORE, false);
+        // What is sent meanwhile is flushed when the bytes are used up.
+        conn.flags.set(Flags::DIRTY, true);
+        Ok(Came {
+            n,
+            connection,
+            limits: &self.settings.limits,
+        })
+    }
+
+    #[inline(always)]
+    fn is_plain_to_read(&self, conn: &Conn) -> bool {
+        match &conn.phase {
+            Phase::Open(connection) => {
+                !conn.flags.has(Flags::LOOK_TWICE)
+                    && !connection.is_in_large_message(&self.settings.limits)
+            }
+            _ => false,
+        }
+    }
+
+    /// After a read that filled the buffer, or brought nothing.
+    #[inline(never)]
+    fn not_just_some(&mut self, id: ConnId, received: Received) -> Incoming {
+        match received {
+            Received::Bytes(n) => {
+                self.came(id, n, n);
+                Incoming::Bytes(n)
+            }
+            other => self.nothing_came(id, other),
+        }
+    }
+
+    /// One read of a connection of any kind.
+    #[inline(never)]
+    fn receive_any(&mut self, id: ConnId, hung_up: bool, into: &mut [u8]) -> Incoming {
         let Some(conn) = self.conns.get_mut(id) else {
             return Incoming::Nothing;
         };
         if hung_up {
             conn.flags.set(Flags::HUNG_UP, true);
         }
-        if conn.flags.has(Flags::UNREADABLE) || conn.extra.is_some() {
+        if conn.flags.has(Flags::UNREADABLE) {
             if let Some(incoming) = self.must_not_read(id) {
                 return incoming;
             }
@@ -177,7 +237,6 @@ impl Local {
     }
 
     /// Why a connection is not read now, if so.
-    #[inline(never)]
     fn must_not_read(&mut self, id: ConnId) -> Option<Incoming> {
         let conn = self.conns.get_mut(id)?;
         if conn.has_ended() && !matches!(conn.phase, Phase::Lingering { .. }) {
@@ -188,7 +247,7 @@ impl Local {
             return Some(Incoming::Nothing);
         }
         // What was set aside comes first, or the stream would lose its order.
-        if conn.extra.as_ref().is_some_and(|e| !e.stash.is_empty()) {
+        if conn.flags.has(Flags::STASHED) {
             conn.flags.set(Flags::MORE, true);
             self.look_again(id);
             return Some(Incoming::Nothing);
@@ -206,7 +265,7 @@ impl Local {
     }
 
     /// A read brought `n` bytes of the `room` that there was.
-    #[inline(always)]
+    #[inline(never)]
     fn came(&mut self, id: ConnId, n: usize, room: usize) {
         self.remote.counters().bytes_received.add(n as u64);
         let Some(conn) = self.conns.get_mut(id) else {
@@ -304,7 +363,7 @@ impl Local {
         &mut self,
         id: ConnId,
         input: &mut [u8],
-        at: &mut usize,
+        at: usize,
     ) -> Option<(Kind, Range<usize>)> {
         let conn = self.conns.get_mut(id)?;
         if conn.flags.has(Flags::UNREADABLE) {
@@ -426,6 +485,7 @@ impl Local {
         if conn.held() {
             return None;
         }
+        conn.flags.set(Flags::STASHED, false);
         let stash = conn.extra.as_mut().map(|e| core::mem::take(&mut e.stash));
         Some((stash.unwrap_or_default(), conn.flags.has(Flags::MORE)))
     }
@@ -483,5 +543,6 @@ fn stash(conn: &mut Conn, rest: &[u8]) -> Result<(), OutOfMemory> {
     let stash = &mut extra(conn)?.stash;
     stash.try_reserve(rest.len() + 1).map_err(|_| OutOfMemory)?;
     stash.extend_from_slice(rest);
+    conn.flags.set(Flags::STASHED, true);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Bytes go: queueing, writing straight from the caller's memory, flushing, broadcasting.
 
-use super::{extra, note_last, spare, Local, SPARES, SPARE_BYTES};
+use super::{extra, note_last, spare, Local, SPARE_BYTES};
 use crate::engine::conn::{Conn, Ending, Flags, Phase};
 use crate::engine::remote::{Broadcast, Packing};
 use crate::engine::topics::boxed;
@@ -15,6 +15,7 @@ use crate::proto::frame::{Header, Kind, Opcode};
 use crate::proto::outbox::{Outbox, Shared};
 use crate::proto::OutOfMemory;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 impl Local {
     /// Queues bytes as they are: HTTP.
@@ -22,39 +23,35 @@ impl Local {
         self.queue(id, |out| out.push(&[bytes]))
     }
 
-    /// The way of most messages: short, from a server, with room for them. None, with nothing
-    /// done: it is not like that, and `send` does it.
-    #[inline(never)]
-    pub fn send_short(
-        &mut self,
-        id: ConnId,
-        kind: Kind,
-        data: &[u8],
-    ) -> Option<Result<(), Status>> {
-        let conn = self.conns.get_mut(id)?;
+    /// The way of most messages: short, from a server, with room for them. False, with nothing
+    /// done: it is not like that, or cannot be sent, and `send` finds out.
+    #[inline(always)]
+    pub fn send_short(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else {
+            return false;
+        };
         let Phase::Open(connection) = &conn.phase else {
-            return None;
+            return false;
         };
         // DIRTY: it is flushed without being told.
         if !conn.flags.has(Flags::DIRTY)
             || conn.flags.has(Flags::LONG_WAY)
-            || self.settings.role != Role::Server
             || data.len() >= DIRECT
+            || !connection.may_send(kind, data)
         {
-            return None;
+            return false;
         }
         if conn.outbox.is_none() {
-            conn.outbox = spare(&mut self.spare);
+            conn.outbox = self.spare.pop();
         }
-        let outbox = conn.outbox.as_mut()?;
-        if outbox.len() + data.len() + 4 > self.settings.max_send_queue {
-            return None;
-        }
-        let sent = connection.send_short(kind, data, outbox);
-        if sent.is_ok() {
+        let Some(outbox) = conn.outbox.as_mut() else {
+            return false;
+        };
+        let sent = outbox.push_short(kind.opcode(), data, self.settings.max_send_queue);
+        if sent {
             self.remote.counters().messages_sent.add(1);
         }
-        Some(sent.map_err(Status::from))
+        sent
     }
 
     pub fn send(&mut self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Status> {
@@ -206,11 +203,11 @@ impl Local {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        let packs = conn.flags.has(Flags::PACKS);
+        let coded = conn.flags.has(Flags::CODED);
         let Some(connection) = conn.websocket().filter(|c| c.is_open()) else {
             return;
         };
-        match connection.deflate().filter(|_| packs) {
+        match connection.deflate().filter(|_| coded) {
             None => self.share_frame(id, &broadcast.frame),
             Some(agreed) => self.share_packed(id, broadcast, agreed),
         }
@@ -435,47 +432,61 @@ impl Local {
     }
 
     /// Puts an outbox into the pool, without what may be in it.
-    #[inline]
     pub(super) fn give_back(&mut self, mut outbox: Box<Outbox>) {
         outbox.reset(SPARE_BYTES);
-        // The list was made with room for that many.
-        if self.spare.len() < self.spare.capacity().min(SPARES) {
-            self.spare.push(outbox);
-        }
+        keep(&mut self.spare, outbox);
     }
 
     /// Writes what is queued, as far as the kernel takes it.
+    #[inline(never)]
     pub fn flush(&mut self, id: ConnId) {
+        self.flush_now(id);
+    }
+
+    /// The same, for where nearly all of it is done.
+    #[inline(always)]
+    pub fn flush_now(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
         conn.flags.set(Flags::DIRTY, false);
-        let Some(outbox) = &mut conn.outbox else {
-            if conn.flags.has(Flags::AFTER_FLUSH) || !matches!(conn.phase, Phase::Open(_)) {
-                self.flushed(id);
+        // Nearly always the kernel takes all, and nothing follows from that.
+        let (Phase::Open(connection), Some(outbox)) = (&conn.phase, &mut conn.outbox) else {
+            return self.flush_any(id);
+        };
+        if conn.flags.has(Flags::AFTER_FLUSH) || !connection.holds_nothing_back() {
+            return self.flush_any(id);
+        }
+        let Some(bytes) = outbox.short(SPARE_BYTES) else {
+            return self.flush_any(id);
+        };
+        match conn.stream.send_one(bytes) {
+            Sent::Bytes(n) if n == bytes.len() => {
+                self.remote.counters().bytes_sent.add(n as u64);
+                outbox.clear();
+                if let Some(outbox) = conn.outbox.take() {
+                    keep(&mut self.spare, outbox);
+                }
             }
+            Sent::Bytes(n) => {
+                self.remote.counters().bytes_sent.add(n as u64);
+                outbox.advance(n);
+                self.flush_rest(id, true);
+            }
+            Sent::Failed(errno) => self.cannot_send(id, errno),
+        }
+    }
+
+    /// As `flush`, of a connection of any kind.
+    #[inline(never)]
+    fn flush_any(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        // Nearly always the kernel takes all, and nothing follows from that.
-        let mut refused = false;
-        if let Some(bytes) = outbox.only().filter(|bytes| !bytes.is_empty()) {
-            let len = bytes.len();
-            match conn.stream.send_one(bytes) {
-                Sent::Bytes(n) => {
-                    self.remote.counters().bytes_sent.add(n as u64);
-                    outbox.advance(n);
-                    refused = n < len;
-                }
-                Sent::Failed(errno) => return self.cannot_send(id, errno),
-            }
-        }
-        let plain = !conn.flags.has(Flags::AFTER_FLUSH)
-            && matches!(&conn.phase, Phase::Open(c) if c.holds_nothing_back());
-        if !outbox.is_empty() || !plain {
-            return self.flush_rest(id, refused);
-        }
-        if let Some(outbox) = conn.outbox.take() {
-            self.give_back(outbox);
+        if conn.outbox.is_some() {
+            self.flush_rest(id, false);
+        } else if conn.flags.has(Flags::AFTER_FLUSH) || !matches!(conn.phase, Phase::Open(_)) {
+            self.flushed(id);
         }
     }
 
@@ -593,6 +604,15 @@ impl Local {
             }
             _ => {}
         }
+    }
+}
+
+/// Keeps an empty outbox, as far as the list was made with room.
+#[allow(clippy::vec_box)]
+#[inline(always)]
+fn keep(spare: &mut Vec<Box<Outbox>>, outbox: Box<Outbox>) {
+    if spare.len() < spare.capacity() {
+        spare.push(outbox);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::net::sys::memory::{try_box, try_zeroed};
 use crate::net::sys::poll::Interest;
 use crate::net::sys::socket::Addr;
 use crate::net::timers::Timers;
-use crate::proto::connection::{Event, Pool};
+use crate::proto::connection::{Connection, Event, Limits, Pool};
 use crate::proto::outbox::{Outbox, Shared};
 use crate::proto::OutOfMemory;
 use crate::tls::{PeerInfo, Words};
@@ -68,7 +68,15 @@ struct Lists {
     writable: VecDeque<ConnId>,
 }
 
-/// What a read came to.
+/// What a plain read brought, and to whom.
+pub struct Came<'a> {
+    /// Bytes.
+    pub n: usize,
+    pub connection: &'a Connection,
+    pub limits: &'a Limits,
+}
+
+/// What any other read came to.
 pub enum Incoming {
     /// Nothing to work on.
     Nothing,

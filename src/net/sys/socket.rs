@@ -198,9 +198,10 @@ pub fn local_addr(fd: &Fd) -> Result<Addr, Errno> {
 }
 
 /// Up to `into.len()` bytes; 0 is the end of the stream.
+#[inline(always)]
 pub fn recv(fd: &Fd, into: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: into is writable for its length.
-    unsafe { recv_at(fd, into.as_mut_ptr(), into.len()) }
+    moved(unsafe { recv_at(fd, into.as_mut_ptr(), into.len()) })
 }
 
 /// Up to `most` bytes, appended as far as the capacity reaches; 0 is the end of the stream.
@@ -210,22 +211,37 @@ pub fn recv_onto(fd: &Fd, onto: &mut Vec<u8>, most: usize) -> Result<usize, Errn
     // SAFETY: the spare capacity is writable; the kernel has written the bytes that become part of
     // the vector.
     unsafe {
-        let n = recv_at(fd, room.as_mut_ptr().cast(), most)?;
+        let n = moved(recv_at(fd, room.as_mut_ptr().cast(), most))?;
         onto.set_len(onto.len() + n);
         Ok(n)
     }
 }
 
-unsafe fn recv_at(fd: &Fd, at: *mut u8, len: usize) -> Result<usize, Errno> {
-    loop {
-        // SAFETY: writable for that length, as the caller promises.
-        let n = unsafe { libc::recv(fd.raw(), at.cast(), len, libc::MSG_DONTWAIT) };
-        match n {
-            n if n >= 0 => return Ok(n as usize),
-            _ if Errno::last().0 == libc::EINTR => {}
-            _ => return Err(Errno::last()),
-        }
+/// Bytes, or a negated errno: so it stays in one register.
+#[inline(always)]
+unsafe fn recv_at(fd: &Fd, at: *mut u8, len: usize) -> isize {
+    // SAFETY: writable for that length, as the caller promises.
+    let n = unsafe { libc::recv(fd.raw(), at.cast(), len, libc::MSG_DONTWAIT) };
+    if n >= 0 {
+        return n;
     }
+    // SAFETY: as above.
+    unsafe { recv_again(fd, at, len) }
+}
+
+/// After a `recv` that failed: once more if it was for a signal.
+#[cold]
+unsafe fn recv_again(fd: &Fd, at: *mut u8, len: usize) -> isize {
+    match Errno::last() {
+        // SAFETY: as the caller promises.
+        Errno(libc::EINTR) => unsafe { recv_at(fd, at, len) },
+        Errno(errno) => -(errno as isize),
+    }
+}
+
+#[inline(always)]
+fn moved(n: isize) -> Result<usize, Errno> {
+    usize::try_from(n).map_err(|_| Errno(-n as c_int))
 }
 
 /// Most parts that one `send` hands to the kernel.
@@ -234,16 +250,28 @@ pub const MAX_PARTS: usize = 16;
 const SEND: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 
 /// Sends bytes by one system call; how many the kernel took.
-#[inline]
+#[inline(always)]
 pub fn send_one(fd: &Fd, bytes: &[u8]) -> Result<usize, Errno> {
-    loop {
-        // SAFETY: the slice is readable for its length.
-        let n = unsafe { libc::send(fd.raw(), bytes.as_ptr().cast(), bytes.len(), SEND) };
-        match n {
-            n if n >= 0 => return Ok(n as usize),
-            _ if Errno::last().0 == libc::EINTR => {}
-            _ => return Err(Errno::last()),
-        }
+    moved(send_bytes(fd, bytes))
+}
+
+/// As `recv_at`.
+#[inline(always)]
+fn send_bytes(fd: &Fd, bytes: &[u8]) -> isize {
+    // SAFETY: the slice is readable for its length.
+    let n = unsafe { libc::send(fd.raw(), bytes.as_ptr().cast(), bytes.len(), SEND) };
+    if n >= 0 {
+        return n;
+    }
+    send_again(fd, bytes)
+}
+
+/// After a `send` that failed: once more if it was for a signal.
+#[cold]
+fn send_again(fd: &Fd, bytes: &[u8]) -> isize {
+    match Errno::last() {
+        Errno(libc::EINTR) => send_bytes(fd, bytes),
+        Errno(errno) => -(errno as isize),
     }
 }
 

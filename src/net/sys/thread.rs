@@ -182,30 +182,56 @@ impl<T> ThreadCell<T> {
         self.owner.load(Ordering::Relaxed) != 0
     }
 
-    /// Opens the cell for its owner.
+    /// Opens the cell for its owner; None also while it is open.
     #[inline(always)]
-    pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+    pub fn open(&self) -> Option<Opened<'_, T>> {
         if !self.is_mine() {
             return None;
         }
-        self.open(body)
+        self.open_mine()
     }
 
-    /// Opens the cell; the calling thread is the owner.
+    /// The same where the calling thread is the owner.
     #[inline(always)]
-    fn open<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
-        struct Free<'a>(&'a Cell<bool>);
-        impl Drop for Free<'_> {
-            fn drop(&mut self) {
-                self.0.set(false);
-            }
-        }
+    fn open_mine(&self) -> Option<Opened<'_, T>> {
         if self.busy.replace(true) {
             return None;
         }
-        let _free = Free(&self.busy);
+        Some(Opened {
+            cell: self,
+            not_send: PhantomData,
+        })
+    }
+}
+
+/// A cell that is open until this is dropped.
+pub struct Opened<'a, T> {
+    cell: &'a ThreadCell<T>,
+    not_send: PhantomData<*const ()>,
+}
+
+impl<T> Deref for Opened<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
         // SAFETY: only the owner comes here, and `busy` keeps it from coming twice.
-        Some(body(unsafe { &mut *self.value.get() }))
+        unsafe { &*self.cell.value.get() }
+    }
+}
+
+impl<T> DerefMut for Opened<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above.
+        unsafe { &mut *self.cell.value.get() }
+    }
+}
+
+impl<T> Drop for Opened<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.cell.busy.set(false);
     }
 }
 
@@ -215,11 +241,17 @@ pub struct Claim<'a, T> {
 }
 
 impl<T> Claim<'_, T> {
-    /// Opens the cell. None: it is open already.
+    /// Opens the cell; None: it is open already.
+    #[inline(always)]
+    pub fn open(&self) -> Option<Opened<'_, T>> {
+        // A claim cannot leave its thread, so there is nothing to ask.
+        self.cell.open_mine()
+    }
+
+    /// Opens the cell for `body`; None: it is open already.
     #[inline(always)]
     pub fn with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
-        // A claim cannot leave its thread, so there is nothing to ask.
-        self.cell.open(body)
+        self.open().map(|mut opened| body(&mut opened))
     }
 }
 

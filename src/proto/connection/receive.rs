@@ -24,21 +24,20 @@ const PLACED: u64 = 16 * 1024;
 const PLACE: usize = 256 * 1024;
 
 impl Connection {
-    /// The way of nearly every message: in one frame of at most 64 KiB that lies whole in `input[*at..]`, while
-    /// nothing is under way. Unmasks it and steps over it. None, with nothing changed: it is not
-    /// like that, or not valid, and `receive` finds out.
-    #[inline]
+    /// The way of nearly every message: in one frame of at most 64 KiB that lies whole in `input[at..]`, while nothing is
+    /// under way. Unmasks it; it lies in the range, behind which the next frame begins. None, with nothing changed: it is
+    /// not like that, or not valid, and `receive` finds out.
+    #[inline(always)]
     pub fn whole_message(
         &self,
         input: &mut [u8],
-        at: &mut usize,
+        at: usize,
         limits: &Limits,
     ) -> Option<(Kind, Range<usize>)> {
         if !self.is_between_messages() || limits.pieces {
             return None;
         }
-        let bytes = input.get_mut(*at..)?;
-        let [first, second, rest @ ..] = bytes else {
+        let [first, second, rest @ ..] = input.get_mut(at..)? else {
             return None;
         };
         let kind = match *first {
@@ -46,40 +45,38 @@ impl Connection {
             0x82 => Kind::Binary,
             _ => return None,
         };
-        // Without the bit that says masked; a length below 126, as it has to be here.
-        let (len7, key_len) = match self.role {
-            Role::Server => (second.wrapping_sub(0x80), 4),
-            Role::Client => (*second, 0),
-        };
-        let (len, head) = match len7 {
-            0..=125 => (usize::from(len7), 2 + key_len),
+        // Below 126, if the bit is what it has to be.
+        let (len, more) = match *second ^ self.role.mask_bit_of_peer() {
+            len @ 0..=125 => (usize::from(len), 0),
             126 => {
                 let len = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
                 // A longer form than needed is left to `receive`, like all else that is wrong.
-                (Some(len).filter(|len| *len > 125)?, 4 + key_len)
+                (Some(len).filter(|len| *len > 125)?, 2)
             }
             _ => return None,
         };
         if len as u64 > limits.max_message {
             return None;
         }
-        let (head_bytes, rest) = bytes.split_at_mut_checked(head)?;
-        let payload = rest.get_mut(..len)?;
-        let mut ascii = false;
-        let key = head_bytes.last_chunk().copied().unwrap_or_default();
-        if key_len > 0 {
-            ascii = mask::apply_any(payload, key);
-        }
-        if kind == Kind::Text && !ascii && !utf8::is_valid(payload) {
-            if key_len > 0 {
+        let behind = rest.get_mut(more..)?;
+        let mut start = at + 2 + more;
+        if self.role == Role::Server {
+            let (key, behind) = behind.split_first_chunk_mut::<4>()?;
+            let payload = behind.get_mut(..len)?;
+            start += 4;
+            let ascii = mask::apply_any(payload, *key);
+            if kind == Kind::Text && !ascii && !utf8::is_valid(payload) {
                 // As it was, for `receive` to refuse.
-                mask::apply_any(payload, key);
+                mask::apply_any(payload, *key);
+                return None;
             }
-            return None;
+        } else {
+            let payload = behind.get(..len)?;
+            if kind == Kind::Text && !utf8::is_valid(payload) {
+                return None;
+            }
         }
-        let start = *at + head;
-        *at = start + len;
-        Some((kind, start..*at))
+        Some((kind, start..start + len))
     }
 
     fn is_between_messages(&self) -> bool {

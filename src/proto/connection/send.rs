@@ -47,22 +47,10 @@ impl Connection {
         self.queue(true, kind.opcode(), data, io)
     }
 
-    /// As `send`, for a server and less than 64 KiB.
-    #[inline]
-    pub fn send_short(&self, kind: Kind, data: &[u8], out: &mut Outbox) -> Result<(), SendError> {
-        self.check_message(kind, data)?;
-        let first = 0x80 | kind as u8;
-        let len = data.len() as u16;
-        let queued = out.push_with(4 + data.len(), |out| {
-            if len < 126 {
-                out.extend_from_slice(&[first, len as u8]);
-            } else {
-                let [high, low] = len.to_be_bytes();
-                out.extend_from_slice(&[first, 126, high, low]);
-            }
-            out.extend_from_slice(data);
-        });
-        queued.map_err(|OutOfMemory| SendError::NoMemory)
+    /// Whether `send` would send it.
+    #[inline(always)]
+    pub fn may_send(&self, kind: Kind, data: &[u8]) -> bool {
+        self.check_message(kind, data).is_ok()
     }
 
     /// For servers: the head of a message whose payload the caller writes itself, right behind it.
@@ -224,7 +212,7 @@ impl Connection {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn check_message(&self, kind: Kind, data: &[u8]) -> Result<(), SendError> {
         self.ready()?;
         // 5.6: a text message is "text data encoded as UTF-8".

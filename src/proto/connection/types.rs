@@ -12,6 +12,17 @@ pub enum Role {
     Client,
 }
 
+impl Role {
+    /// What the second byte of every frame of the peer has: clients mask, servers do not (RFC 6455 section 5.1).
+    #[inline]
+    pub fn mask_bit_of_peer(self) -> u8 {
+        match self {
+            Role::Server => 0x80,
+            Role::Client => 0,
+        }
+    }
+}
+
 /// Bounds that many connections share. Times are in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
