@@ -16,6 +16,7 @@ pub mod guard;
 pub mod log;
 pub mod net;
 pub mod proto;
+pub mod rare;
 pub mod server;
 pub mod tls;
 pub mod zlib;

@@ -151,9 +151,7 @@ impl Client {
 
     /// `plain`: it is not compressed.
     pub fn send(&self, kind: Kind, data: &[u8], plain: bool) -> Result<(), Error> {
-        Ok(self
-            .engine
-            .send_any(self.current()?, kind, data, plain)?)
+        Ok(self.engine.send_any(self.current()?, kind, data, plain)?)
     }
 
     /// How messages are compressed, if they are.

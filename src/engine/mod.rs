@@ -26,6 +26,7 @@ use crate::net::sys::Fd;
 use crate::proto::connection::{Limits, Role};
 use crate::proto::frame::{frame_len, Kind};
 use crate::proto::http::HttpError;
+use crate::rare::rarely;
 use crate::text::Line;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -244,6 +245,7 @@ impl Engine {
                 }
             }
         }
+        rarely();
         self.send_any(id, kind, data, plain)
     }
 

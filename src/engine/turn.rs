@@ -1,7 +1,7 @@
 //! One turn of the event loop: wait, read, tell the driver, write.
 
 use super::conn::Ending;
-use super::local::{Incoming, Local, Step};
+use super::local::{Came, Incoming, Local, Step};
 use super::{After, CloseInfo, Driver, Engine, Piece};
 use crate::error::{Error, Status};
 use crate::net::conns::ConnId;
@@ -12,6 +12,7 @@ use crate::net::sys::{coarse_ms, monotonic_ms};
 use crate::proto::close::Violation;
 use crate::proto::connection::{Event, Payload, Timeout, LOST};
 use crate::proto::frame::Kind;
+use crate::rare::rarely;
 use crate::text::Line;
 use alloc::vec::Vec;
 use core::ffi::c_int;
@@ -156,22 +157,20 @@ impl Turn<'_> {
     fn read(&self, id: ConnId, hung_up: bool, buffer: &mut [u8]) {
         let room = buffer.len().saturating_sub(1);
         let into = buffer.get_mut(..room).unwrap_or_default();
-        let Some(mut local) = self.local.open() else {
+        let Some(came) = self.with(|l| l.receive(id, hung_up, into)) else {
+            rarely();
             return;
         };
-        let came = match local.receive(id, hung_up, into) {
+        let Came { n, message } = match came {
             Ok(came) => came,
             Err(incoming) => {
-                drop(local);
+                rarely();
                 return self.arrived(id, incoming, buffer);
             }
         };
-        let n = came.n;
-        let there = buffer.get_mut(..n).unwrap_or_default();
-        let message = came.connection.whole_message(there, 0, came.limits);
-        drop(local);
         // So it is nearly always, and nothing lies behind the message.
         let Some((kind, range)) = message else {
+            rarely();
             return self.feed(id, buffer, n, 0);
         };
         let end = range.end;
@@ -476,9 +475,11 @@ fn words(text: &str) -> Line<128> {
 fn with_nul(range: Range<usize>, input: &mut [u8], body: impl FnOnce(&[u8])) {
     let end = range.end;
     let Some(data) = input.get_mut(range.start..=end) else {
+        rarely();
         return;
     };
     let Some(covered) = data.last_mut().map(|last| core::mem::replace(last, 0)) else {
+        rarely();
         return;
     };
     body(data);

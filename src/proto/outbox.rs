@@ -13,6 +13,7 @@ use core::ops::Deref;
 
 use super::frame::Opcode;
 use super::OutOfMemory;
+use crate::rare::rarely;
 
 /// An owned segment is not grown beyond this, so that what was written is freed even when the
 /// outbox never becomes empty.
@@ -141,6 +142,7 @@ impl Outbox {
         let most = data.len() + 4;
         let room = self.first.capacity() - self.first.len();
         if room < most || self.len + most > limit || !self.more.is_empty() || most > 0xffff {
+            rarely();
             return false;
         }
         let len = data.len() as u16;

@@ -16,6 +16,7 @@ use crate::proto::frame::Kind;
 use crate::proto::http::{Fed, HeadBuffer, HttpError};
 use crate::proto::outbox::Shared;
 use crate::proto::OutOfMemory;
+use crate::rare::rarely;
 use crate::tls::Session;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -134,51 +135,44 @@ impl Local {
         Ok(())
     }
 
-    /// One read, the way of nearly every read of an open connection: what came does not fill the
-    /// buffer. Else what it came to.
+    /// One read, the way of nearly every read of an open connection: some bytes came, which do not
+    /// fill the buffer. How many, and the message that they begin with, if it is of the plain
+    /// kind (see `Connection::whole_message`). Else what the read came to.
     #[inline(always)]
     pub fn receive(
         &mut self,
         id: ConnId,
         hung_up: bool,
         into: &mut [u8],
-    ) -> Result<Came<'_>, Incoming> {
-        if hung_up || !self.conns.get(id).is_some_and(|c| self.is_plain_to_read(c)) {
+    ) -> Result<Came, Incoming> {
+        let Some(conn) = self.conns.get_mut(id) else {
+            rarely();
+            return Err(Incoming::Nothing);
+        };
+        let Phase::Open(connection) = &mut conn.phase else {
+            rarely();
+            return Err(self.receive_any(id, hung_up, into));
+        };
+        let limits = &self.settings.limits;
+        if hung_up || conn.flags.has(Flags::LOOK_TWICE) || connection.is_in_large_message(limits) {
+            rarely();
             return Err(self.receive_any(id, hung_up, into));
         }
-        let received = match self.conns.get_mut(id) {
-            Some(conn) => conn.stream.receive(into),
-            None => Received::Nothing,
-        };
-        let n = match received {
+        let n = match conn.stream.receive(into) {
             Received::Bytes(n) if n < into.len() => n,
-            other => return Err(self.not_just_some(id, other)),
+            other => {
+                rarely();
+                return Err(self.not_just_some(id, other));
+            }
         };
         self.remote.counters().bytes_received.add(n as u64);
-        let conn = self.conns.get_mut(id).ok_or(Incoming::Nothing)?;
-        let Phase::Open(connection) = &mut conn.phase else {
-            return Err(Incoming::Bytes(n));
-        };
         connection.touch(self.now);
         conn.flags.set(Flags::MORE, false);
         // What is sent meanwhile is flushed when the bytes are used up.
         conn.flags.set(Flags::DIRTY, true);
-        Ok(Came {
-            n,
-            connection,
-            limits: &self.settings.limits,
-        })
-    }
-
-    #[inline(always)]
-    fn is_plain_to_read(&self, conn: &Conn) -> bool {
-        match &conn.phase {
-            Phase::Open(connection) => {
-                !conn.flags.has(Flags::LOOK_TWICE)
-                    && !connection.is_in_large_message(&self.settings.limits)
-            }
-            _ => false,
-        }
+        let there = into.get_mut(..n).unwrap_or_default();
+        let message = connection.whole_message(there, 0, limits);
+        Ok(Came { n, message })
     }
 
     /// After a read that filled the buffer, or brought nothing.

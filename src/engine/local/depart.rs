@@ -14,6 +14,7 @@ use crate::proto::deflate::Agreed;
 use crate::proto::frame::{Header, Kind, Opcode};
 use crate::proto::outbox::{Outbox, Shared};
 use crate::proto::OutOfMemory;
+use crate::rare::rarely;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -28,9 +29,11 @@ impl Local {
     #[inline(always)]
     pub fn send_short(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> bool {
         let Some(conn) = self.conns.get_mut(id) else {
+            rarely();
             return false;
         };
         let Phase::Open(connection) = &conn.phase else {
+            rarely();
             return false;
         };
         // DIRTY: it is flushed without being told.
@@ -39,12 +42,14 @@ impl Local {
             || data.len() >= DIRECT
             || !connection.may_send(kind, data)
         {
+            rarely();
             return false;
         }
         if conn.outbox.is_none() {
             conn.outbox = self.spare.pop();
         }
         let Some(outbox) = conn.outbox.as_mut() else {
+            rarely();
             return false;
         };
         let sent = outbox.push_short(kind.opcode(), data, self.settings.max_send_queue);
@@ -447,17 +452,21 @@ impl Local {
     #[inline(always)]
     pub fn flush_now(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else {
+            rarely();
             return;
         };
         conn.flags.set(Flags::DIRTY, false);
         // Nearly always the kernel takes all, and nothing follows from that.
         let (Phase::Open(connection), Some(outbox)) = (&conn.phase, &mut conn.outbox) else {
+            rarely();
             return self.flush_any(id);
         };
         if conn.flags.has(Flags::AFTER_FLUSH) || !connection.holds_nothing_back() {
+            rarely();
             return self.flush_any(id);
         }
         let Some(bytes) = outbox.short(SPARE_BYTES) else {
+            rarely();
             return self.flush_any(id);
         };
         match conn.stream.send_one(bytes) {
@@ -469,11 +478,15 @@ impl Local {
                 }
             }
             Sent::Bytes(n) => {
+                rarely();
                 self.remote.counters().bytes_sent.add(n as u64);
                 outbox.advance(n);
                 self.flush_rest(id, true);
             }
-            Sent::Failed(errno) => self.cannot_send(id, errno),
+            Sent::Failed(errno) => {
+                rarely();
+                self.cannot_send(id, errno);
+            }
         }
     }
 

@@ -16,7 +16,8 @@ use crate::net::sys::memory::{try_box, try_zeroed};
 use crate::net::sys::poll::Interest;
 use crate::net::sys::socket::Addr;
 use crate::net::timers::Timers;
-use crate::proto::connection::{Connection, Event, Limits, Pool};
+use crate::proto::connection::{Event, Pool};
+use crate::proto::frame::Kind;
 use crate::proto::outbox::{Outbox, Shared};
 use crate::proto::OutOfMemory;
 use crate::tls::{PeerInfo, Words};
@@ -25,6 +26,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_int;
+use core::ops::Range;
 
 pub struct Local {
     settings: Settings,
@@ -68,12 +70,12 @@ struct Lists {
     writable: VecDeque<ConnId>,
 }
 
-/// What a plain read brought, and to whom.
-pub struct Came<'a> {
+/// What a plain read brought.
+pub struct Came {
     /// Bytes.
     pub n: usize,
-    pub connection: &'a Connection,
-    pub limits: &'a Limits,
+    /// The message that they begin with.
+    pub message: Option<(Kind, Range<usize>)>,
 }
 
 /// What any other read came to.
