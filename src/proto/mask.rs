@@ -62,12 +62,12 @@ fn apply_short(data: &mut [u8], key: [u8; 4]) -> bool {
         let wide = four_times(key);
         let mut seen = last;
         let mut rest = &mut *data;
-        // The last word is done already, so that up to 32 bytes one turn is all.
-        while let Some((word, after)) = mem::take(&mut rest).split_first_chunk_mut::<16>() {
+        // Up to 32 bytes the first word is all that the last has left.
+        while let Some((word, after)) = rest.split_first_chunk_mut::<16>() {
             let plain = u128::from_ne_bytes(*word) ^ wide;
             *word = plain.to_ne_bytes();
             seen |= plain;
-            if after.len() <= 16 {
+            if len <= 32 {
                 break;
             }
             rest = after;
