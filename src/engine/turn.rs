@@ -100,10 +100,10 @@ impl Turn<'_> {
         self.with(|l| l.tell_time(now));
         for event in events.iter() {
             match event.token {
+                FIRST_ID.. => self.conn_ready(ConnId(event.token), event, buffer),
                 WAKE => self.engine.remote.event().clear(),
                 ALARM => drop(self.with(|l| l.tell_time(monotonic_ms()))),
-                token if token < FIRST_ID => self.driver.ready(self.engine, token),
-                token => self.conn_ready(ConnId(token), event, buffer),
+                token => self.driver.ready(self.engine, token),
             }
         }
         if self.engine.remote.has_commands() {
@@ -234,16 +234,14 @@ impl Turn<'_> {
     fn feed(&self, id: ConnId, input: &mut [u8], len: usize, mut at: usize) {
         while at < len || self.has_more(id) {
             let there = input.get_mut(..len).unwrap_or_default();
-            match self.with(|l| l.next_message(id, there, at)) {
-                Some(Some((kind, range))) => {
-                    at = range.end;
-                    self.message(id, kind, range, input);
-                }
-                _ => {
-                    if !self.step(id, input, len, &mut at) {
-                        break;
-                    }
-                }
+            if let Some(Some((kind, range))) = self.with(|l| l.next_message(id, there, at)) {
+                at = range.end;
+                self.message(id, kind, range, input);
+                continue;
+            }
+            rarely();
+            if !self.step(id, input, len, &mut at) {
+                break;
             }
         }
         self.with(|l| l.flush(id));

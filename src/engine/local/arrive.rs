@@ -154,7 +154,7 @@ impl Local {
             return Err(self.receive_any(id, hung_up, into));
         };
         let limits = &self.settings.limits;
-        if hung_up || conn.flags.has(Flags::LOOK_TWICE) || connection.is_in_large_message(limits) {
+        if hung_up || conn.flags.has(Flags::LOOK_TWICE) || !connection.takes_whole(limits) {
             rarely();
             return Err(self.receive_any(id, hung_up, into));
         }
@@ -360,11 +360,13 @@ impl Local {
         at: usize,
     ) -> Option<(Kind, Range<usize>)> {
         let conn = self.conns.get_mut(id)?;
-        if conn.flags.has(Flags::UNREADABLE) {
-            return None;
-        }
+        let limits = &self.settings.limits;
         match &mut conn.phase {
-            Phase::Open(connection) => connection.whole_message(input, at, &self.settings.limits),
+            Phase::Open(connection)
+                if !conn.flags.has(Flags::UNREADABLE) && connection.takes_whole(limits) =>
+            {
+                connection.whole_message(input, at, limits)
+            }
             _ => None,
         }
     }

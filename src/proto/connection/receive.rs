@@ -24,9 +24,18 @@ const PLACED: u64 = 16 * 1024;
 const PLACE: usize = 256 * 1024;
 
 impl Connection {
-    /// The way of nearly every message: in one frame of at most 64 KiB that lies whole in `input[at..]`, while nothing is
-    /// under way. Unmasks it; it lies in the range, behind which the next frame begins. None, with nothing changed: it is
-    /// not like that, or not valid, and `receive` finds out.
+    /// Whether the next message may be one for `whole_message`: nothing is under way, and messages are told whole.
+    #[inline(always)]
+    pub fn takes_whole(&self, limits: &Limits) -> bool {
+        self.reading == Reading::Between
+            && self.receiving.is_none()
+            && self.closing == Closing::Open
+            && !limits.pieces
+    }
+
+    /// The way of nearly every message, where `takes_whole`: in one frame of at most 64 KiB that lies whole in
+    /// `input[at..]`. Unmasks it; it lies in the range, behind which the next frame begins. None, with nothing changed: it
+    /// is not like that, or not valid, and `receive` finds out.
     #[inline(always)]
     pub fn whole_message(
         &self,
@@ -34,9 +43,6 @@ impl Connection {
         at: usize,
         limits: &Limits,
     ) -> Option<(Kind, Range<usize>)> {
-        if !self.is_between_messages() || limits.pieces {
-            return None;
-        }
         let [first, second, rest @ ..] = input.get_mut(at..)? else {
             return None;
         };
@@ -60,29 +66,24 @@ impl Connection {
         }
         let behind = rest.get_mut(more..)?;
         let mut start = at + 2 + more;
+        let mut valid = kind == Kind::Binary;
         if self.role == Role::Server {
             let (key, behind) = behind.split_first_chunk_mut::<4>()?;
             let payload = behind.get_mut(..len)?;
             start += 4;
-            let ascii = mask::apply_any(payload, *key);
-            if kind == Kind::Text && !ascii && !utf8::is_valid(payload) {
+            valid |= mask::apply_any(payload, *key);
+            if !valid && !utf8::is_valid(payload) {
                 // As it was, for `receive` to refuse.
                 mask::apply_any(payload, *key);
                 return None;
             }
         } else {
             let payload = behind.get(..len)?;
-            if kind == Kind::Text && !utf8::is_valid(payload) {
+            if !valid && !utf8::is_valid(payload) {
                 return None;
             }
         }
         Some((kind, start..start + len))
-    }
-
-    fn is_between_messages(&self) -> bool {
-        self.reading == Reading::Between
-            && self.receiving.is_none()
-            && self.closing == Closing::Open
     }
 
     /// Consumes `input[*at..]` until there is an event to tell. None: all input is used up.
