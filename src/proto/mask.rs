@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 /// Bytes per turn of the main loop: a few vector registers, or four words on a small CPU.
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 
 /// Bytes that are copied and masked in one go: within the first-level cache.
 const STRETCH: usize = 4096;
@@ -23,27 +23,39 @@ pub struct Unmasked {
 
 /// Masks or unmasks `data` in place.
 pub fn apply(data: &mut [u8], key: [u8; 4]) -> Unmasked {
-    let (blocks, rest) = data.split_at_mut(data.len() & !(BLOCK - 1));
-    let mut seen = 0;
-    if !blocks.is_empty() {
-        seen = apply_blocks(blocks, key);
-    }
-    let ascii = apply_short(rest, key) && seen & HIGH_BITS == 0;
     let turn = 8 * (data.len() % 4) as u32;
     Unmasked {
+        ascii: apply_long::<true>(data, key),
         next: u32::from_le_bytes(key).rotate_right(turn).to_le_bytes(),
-        ascii,
     }
 }
 
 /// The same where the next key is of no interest. Returns whether the bytes are ASCII now.
 #[inline]
-pub fn apply_any(data: &mut [u8], key: [u8; 4]) -> bool {
-    if data.len() < 4 * BLOCK {
+pub fn apply_text(data: &mut [u8], key: [u8; 4]) -> bool {
+    if data.len() < 2 * BLOCK {
         apply_short(data, key)
     } else {
-        apply(data, key).ascii
+        apply_long::<true>(data, key)
     }
+}
+
+/// The same where that is of no interest either.
+#[inline]
+pub fn apply_binary(data: &mut [u8], key: [u8; 4]) {
+    if data.len() < 2 * BLOCK {
+        apply_short(data, key);
+    } else {
+        apply_long::<false>(data, key);
+    }
+}
+
+/// With `LOOK` it returns whether the bytes are ASCII now.
+#[inline(never)]
+fn apply_long<const LOOK: bool>(data: &mut [u8], key: [u8; 4]) -> bool {
+    let (blocks, rest) = data.split_at_mut(data.len() & !(BLOCK - 1));
+    let seen = apply_blocks::<LOOK>(blocks, key);
+    (rest.is_empty() || apply_short(rest, key)) && seen & HIGH_BITS == 0
 }
 
 /// The same for a few bytes, without what makes it fast for many. Returns whether they are ASCII
@@ -109,16 +121,26 @@ fn twice(key: u32) -> u64 {
 /// The bits that no ASCII byte has.
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
-/// Whole blocks, in a function of its own, which the compiler makes wide. Returns all words, ORed.
-#[inline(never)]
-fn apply_blocks(data: &mut [u8], key: [u8; 4]) -> u64 {
+/// Whole blocks, which the compiler makes wide. With `LOOK` it returns all words, ORed.
+#[inline]
+fn apply_blocks<const LOOK: bool>(data: &mut [u8], key: [u8; 4]) -> u64 {
     let wide = twice(u32::from_ne_bytes(key));
     let mut seen = 0;
-    for word in data.chunks_exact_mut(8) {
-        if let Some(word) = word.first_chunk_mut::<8>() {
-            let plain = u64::from_ne_bytes(*word) ^ wide;
-            *word = plain.to_ne_bytes();
-            seen |= plain;
+    if LOOK {
+        for word in data.chunks_exact_mut(8) {
+            if let Some(word) = word.first_chunk_mut::<8>() {
+                let plain = u64::from_ne_bytes(*word) ^ wide;
+                *word = plain.to_ne_bytes();
+                seen |= plain;
+            }
+        }
+    } else {
+        for block in data.chunks_exact_mut(BLOCK) {
+            for word in block.chunks_exact_mut(8) {
+                if let Some(word) = word.first_chunk_mut::<8>() {
+                    *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+                }
+            }
         }
     }
     seen

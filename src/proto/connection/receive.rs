@@ -66,20 +66,20 @@ impl Connection {
         }
         let behind = rest.get_mut(more..)?;
         let mut start = at + 2 + more;
-        let mut valid = kind == Kind::Binary;
         if self.role == Role::Server {
             let (key, behind) = behind.split_first_chunk_mut::<4>()?;
             let payload = behind.get_mut(..len)?;
             start += 4;
-            valid |= mask::apply_any(payload, *key);
-            if !valid && !utf8::is_valid(payload) {
+            if kind == Kind::Binary {
+                mask::apply_binary(payload, *key);
+            } else if !mask::apply_text(payload, *key) && !utf8::is_valid(payload) {
                 // As it was, for `receive` to refuse.
-                mask::apply_any(payload, *key);
+                mask::apply_binary(payload, *key);
                 return None;
             }
         } else {
             let payload = behind.get(..len)?;
-            if !valid && !utf8::is_valid(payload) {
+            if kind == Kind::Text && !utf8::is_valid(payload) {
                 return None;
             }
         }
