@@ -71,7 +71,7 @@ pub unsafe extern "C" fn ws_mask(
     guard::run(|| {
         let mut key = *guard::array_in::<4>(key, "key")?;
         key.rotate_left(offset % 4);
-        mask::apply(guard::data_mut(data, len)?, key);
+        mask::apply_binary(guard::data_mut(data, len)?, key);
         Ok(())
     })
 }

@@ -17,17 +17,22 @@ const STRETCH: usize = 4096;
 pub struct Unmasked {
     /// The key for the bytes that follow.
     pub next: [u8; 4],
-    /// The bytes are ASCII now, so that a text need not be looked at once more.
+    /// The bytes are ASCII now, so that a text need not be looked at once more. Only where that was asked for.
     pub ascii: bool,
 }
 
-/// Masks or unmasks `data` in place.
-pub fn apply(data: &mut [u8], key: [u8; 4]) -> Unmasked {
+/// Masks or unmasks `data` in place. `look`: whether it is of interest that it is ASCII now.
+pub fn apply(data: &mut [u8], key: [u8; 4], look: bool) -> Unmasked {
     let turn = 8 * (data.len() % 4) as u32;
-    Unmasked {
-        ascii: apply_long::<true>(data, key),
-        next: u32::from_le_bytes(key).rotate_right(turn).to_le_bytes(),
-    }
+    let ascii = match look {
+        true => apply_long::<true>(data, key),
+        false => {
+            apply_long::<false>(data, key);
+            false
+        }
+    };
+    let next = u32::from_le_bytes(key).rotate_right(turn).to_le_bytes();
+    Unmasked { next, ascii }
 }
 
 /// The same where the next key is of no interest. Returns whether the bytes are ASCII now.
@@ -152,7 +157,7 @@ pub fn append(out: &mut Vec<u8>, data: &[u8], key: [u8; 4]) {
     for stretch in data.chunks(STRETCH) {
         let start = out.len();
         out.extend_from_slice(stretch);
-        apply(out.get_mut(start..).unwrap_or_default(), key);
+        apply_binary(out.get_mut(start..).unwrap_or_default(), key);
     }
 }
 

@@ -62,7 +62,7 @@ impl Connection {
         // After our own Close nothing is delivered.
         if open {
             if let Some(key) = rest.mask {
-                rest.mask = Some(mask::apply(stretch, key).next);
+                rest.mask = Some(mask::apply(stretch, key, false).next);
             }
             let rare = self.rare(io.pool)?;
             let inflating = rare.inflate(stretch, last, kind, agreed, io.limits, io.pool)?;
@@ -70,7 +70,7 @@ impl Connection {
             if let (Some(key), Some(left)) = (rest.mask, stretch.get_mut(inflating.used..)) {
                 // Back to where the next call goes on: the key is turned by as much as was unmasked too much.
                 let back = key_before(key, left.len());
-                mask::apply(left, back);
+                mask::apply_binary(left, back);
                 rest.mask = Some(back);
             }
             taken = inflating.used;

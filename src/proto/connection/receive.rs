@@ -150,7 +150,7 @@ impl Connection {
         let stretch = rare.message.get_mut(start..)?;
         let mut ascii = false;
         if let Some(key) = rare.rest.mask {
-            let unmasked = mask::apply(stretch, key);
+            let unmasked = mask::apply(stretch, key, kind == Kind::Text);
             rare.rest.mask = Some(unmasked.next);
             ascii = unmasked.ascii;
         }
@@ -330,7 +330,8 @@ impl Connection {
         let stretch = input.get_mut(range.clone()).unwrap_or_default();
         let mut ascii = false;
         if let Some(key) = rest.mask {
-            let unmasked = mask::apply(stretch, key);
+            let text = !rest.opcode.is_control() && self.receiving == Some(Kind::Text);
+            let unmasked = mask::apply(stretch, key, text);
             rest.mask = Some(unmasked.next);
             ascii = unmasked.ascii;
         }
