@@ -4,7 +4,6 @@
 //! without intrinsics. Keys are made elsewhere.
 
 use alloc::vec::Vec;
-use core::mem;
 
 /// Bytes per turn of the main loop: a few vector registers, or four words on a small CPU.
 const BLOCK: usize = 64;

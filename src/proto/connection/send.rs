@@ -7,7 +7,6 @@ use super::{
 };
 use crate::proto::frame::{Head, Header, MAX_CONTROL, MAX_HEAD};
 use crate::proto::mask;
-use crate::proto::outbox::Outbox;
 use crate::proto::utf8::{is_valid, Utf8};
 use crate::proto::OutOfMemory;
 
