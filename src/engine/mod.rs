@@ -235,7 +235,7 @@ impl Engine {
 
     // ---- sending, from any thread ----
 
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     pub fn send(&self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Status> {
         // The short way is to be found in the caller's code, and nothing else.
         if !self.remote.has_commands() {

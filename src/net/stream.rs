@@ -79,7 +79,7 @@ impl Stream {
     }
 
     /// One read of at most `into.len()` bytes (more than none).
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
         match self {
             Stream::Plain(fd) => received(socket::recv(fd, into)),
@@ -113,7 +113,7 @@ impl Stream {
     }
 
     /// The same of one part, as it is most of the time.
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     pub fn send_one(&mut self, part: &[u8]) -> Sent {
         match self {
             Stream::Plain(fd) => sent(socket::send_one(fd, part)),

@@ -137,7 +137,7 @@ impl Outbox {
 
     /// Appends a server's frame of a whole message, if that is of less than 64 KiB, there is room for it without allocating,
     /// and all that is queued keeps to `limit`. False: nothing was done.
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     pub fn push_short(&mut self, opcode: Opcode, data: &[u8], limit: usize) -> bool {
         let most = data.len() + 4;
         let room = self.first.capacity() - self.first.len();

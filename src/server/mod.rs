@@ -144,7 +144,7 @@ impl Server {
     }
 
     /// `plain`: it is not compressed.
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     pub fn send(&self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Error> {
         Ok(self.engine_of(id)?.send(id, kind, data, plain)?)
     }

@@ -138,7 +138,7 @@ impl Local {
     /// One read, the way of nearly every read of an open connection: some bytes came, which do not
     /// fill the buffer. How many, and the message that they begin with, if it is of the plain
     /// kind (see `Connection::whole_message`). Else what the read came to.
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     pub fn receive(
         &mut self,
         id: ConnId,

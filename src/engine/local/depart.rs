@@ -26,7 +26,7 @@ impl Local {
 
     /// The way of most messages: short, from a server, with room for them. False, with nothing
     /// done: it is not like that, or cannot be sent, and `send` finds out.
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     pub fn send_short(&mut self, id: ConnId, kind: Kind, data: &[u8]) -> bool {
         let Some(conn) = self.conns.get_mut(id) else {
             rarely();
@@ -261,7 +261,7 @@ impl Local {
         self.share_frame(id, frame);
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     fn share_frame(&mut self, id: ConnId, frame: &Shared) {
         let limit = self.settings.max_send_queue;
         let Some(conn) = self.conns.get_mut(id) else {
@@ -449,7 +449,7 @@ impl Local {
     }
 
     /// The same, for where nearly all of it is done.
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     pub fn flush_now(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else {
             rarely();
@@ -622,7 +622,7 @@ impl Local {
 
 /// Keeps an empty outbox, as far as the list was made with room.
 #[allow(clippy::vec_box)]
-#[inline(always)]
+#[cfg_attr(not(libws_small), inline(always))]
 fn keep(spare: &mut Vec<Box<Outbox>>, outbox: Box<Outbox>) {
     if spare.len() < spare.capacity() {
         spare.push(outbox);

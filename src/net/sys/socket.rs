@@ -198,7 +198,7 @@ pub fn local_addr(fd: &Fd) -> Result<Addr, Errno> {
 }
 
 /// Up to `into.len()` bytes; 0 is the end of the stream.
-#[inline(always)]
+#[cfg_attr(not(libws_small), inline(always))]
 pub fn recv(fd: &Fd, into: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: into is writable for its length.
     moved(unsafe { recv_at(fd, into.as_mut_ptr(), into.len()) })
@@ -218,7 +218,7 @@ pub fn recv_onto(fd: &Fd, onto: &mut Vec<u8>, most: usize) -> Result<usize, Errn
 }
 
 /// Bytes, or a negated errno: so it stays in one register.
-#[inline(always)]
+#[cfg_attr(not(libws_small), inline(always))]
 unsafe fn recv_at(fd: &Fd, at: *mut u8, len: usize) -> isize {
     // SAFETY: writable for that length, as the caller promises.
     let n = unsafe { libc::recv(fd.raw(), at.cast(), len, libc::MSG_DONTWAIT) };
@@ -250,13 +250,13 @@ pub const MAX_PARTS: usize = 16;
 const SEND: c_int = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 
 /// Sends bytes by one system call; how many the kernel took.
-#[inline(always)]
+#[cfg_attr(not(libws_small), inline(always))]
 pub fn send_one(fd: &Fd, bytes: &[u8]) -> Result<usize, Errno> {
     moved(send_bytes(fd, bytes))
 }
 
 /// As `recv_at`.
-#[inline(always)]
+#[cfg_attr(not(libws_small), inline(always))]
 fn send_bytes(fd: &Fd, bytes: &[u8]) -> isize {
     // SAFETY: the slice is readable for its length.
     let n = unsafe { libc::send(fd.raw(), bytes.as_ptr().cast(), bytes.len(), SEND) };

@@ -36,7 +36,7 @@ impl Connection {
     /// The way of nearly every message, where `takes_whole`: in one frame of at most 64 KiB that lies whole in
     /// `input[at..]`. Unmasks it; it lies in the range, behind which the next frame begins. None, with nothing changed: it
     /// is not like that, or not valid, and `receive` finds out.
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     pub fn whole_message(
         &self,
         input: &mut [u8],

@@ -211,7 +211,7 @@ impl Connection {
         Ok(())
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(libws_small), inline(always))]
     fn check_message(&self, kind: Kind, data: &[u8]) -> Result<(), SendError> {
         self.ready()?;
         // 5.6: a text message is "text data encoded as UTF-8".
