@@ -27,15 +27,11 @@ impl Pen<'_> {
         while text.get(take).is_some_and(|next| next & 0xc0 == 0x80) {
             take -= 1;
         }
-        for (to, from) in self
-            .page
-            .iter_mut()
-            .skip(self.len)
-            .zip(text.iter().take(take))
-        {
-            *to = *from;
+        let place = self.page.get_mut(self.len..self.len + take);
+        if let (Some(place), Some(text)) = (place, text.get(..take)) {
+            place.copy_from_slice(text);
+            self.len += take;
         }
-        self.len += take;
     }
 }
 

@@ -131,7 +131,7 @@ impl Server {
                 log::info(words!(
                     "connection {} open: {} {}",
                     Hex(id.0),
-                    view.peer(),
+                    view.from,
                     view.path()
                 ));
                 self.handler.open(id, view);
@@ -206,7 +206,7 @@ impl Server {
     fn refuse(&self, engine: &Engine, id: ConnId, view: &RequestView, error: HttpError) -> After {
         log::info(words!(
             "{} refused: {} {}",
-            view.peer(),
+            view.from,
             error.status,
             error.why
         ));

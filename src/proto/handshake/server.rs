@@ -84,24 +84,19 @@ pub fn write_accept(
     subprotocol: Option<&str>,
     headers: &[u8],
 ) -> Result<(), OutOfMemory> {
-    let [name, value, end] = match subprotocol {
-        Some(subprotocol) => ["Sec-WebSocket-Protocol: ", subprotocol, "\r\n"],
-        None => [""; 3],
-    };
-    append(
-        out,
-        &[
-            b"HTTP/1.1 101 Switching Protocols\r\n",
-            b"Upgrade: websocket\r\n",
-            b"Connection: Upgrade\r\n",
-            b"Sec-WebSocket-Accept: ",
-            &handshake.accept,
-            b"\r\n",
-            name.as_bytes(),
-            value.as_bytes(),
-            end.as_bytes(),
-        ],
-    )?;
+    const BEGIN: &[u8] =
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: ";
+    // Room for all of it at once, but for a long subprotocol.
+    out.try_reserve(BEGIN.len() + headers.len() + 192)
+        .map_err(|_| OutOfMemory)?;
+    append(out, &[BEGIN, &handshake.accept, b"\r\n"])?;
+    if let Some(subprotocol) = subprotocol {
+        append(
+            out,
+            &[b"Sec-WebSocket-Protocol: ", subprotocol.as_bytes(), b"\r\n"],
+        )?;
+    }
     if let Some((_, answer)) = &handshake.deflate {
         deflate::write_answer(out, answer)?;
     }

@@ -47,8 +47,11 @@ pub(super) fn list_has(names: &str, name: &str) -> bool {
 /// range U+0021 to U+007E not including separator characters [...] and MUST all be
 /// unique strings".
 pub(super) fn check_offer(request: &Request) -> Result<(), HttpError> {
+    if request.headers(HEADER).next().is_none() {
+        return Ok(());
+    }
     let names = elements(request.headers(HEADER));
-    if names.clone().next().is_none() && request.headers(HEADER).next().is_some() {
+    if names.clone().next().is_none() {
         return Err(HttpError::bad_request("Sec-WebSocket-Protocol is empty"));
     }
     let why = match fault(&names) {

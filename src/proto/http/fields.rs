@@ -82,8 +82,10 @@ impl Fields {
             .unwrap_or_default()
     }
 
+    #[inline]
     fn is_named(&self, line: &Line, name: &[u8]) -> bool {
-        alike(self.bytes(line.name), name)
+        // Every name that matters is looked for among all: most lines are told apart by their length.
+        line.name.len() == name.len() && alike(self.bytes(line.name), name)
     }
 }
 
@@ -164,6 +166,10 @@ impl Span {
 
     pub(super) fn is_empty(self) -> bool {
         self.start == self.end
+    }
+
+    fn len(self) -> usize {
+        usize::from(self.end.wrapping_sub(self.start))
     }
 
     fn terminate(self, head: &mut [u8]) {

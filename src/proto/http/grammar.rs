@@ -18,8 +18,11 @@ pub fn is_field_value(bytes: &[u8]) -> bool {
 ///
 /// One pass. ASCII case is ignored, the white space around an element is SP and
 /// TAB only (RFC 9110 5.6.3), a non-ASCII byte matches nothing.
-pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]>, token: &str) -> bool {
-    elements(values).any(|element| alike(element, token.as_bytes()))
+pub fn has_token<'a>(values: impl Iterator<Item = &'a [u8]> + Clone, token: &str) -> bool {
+    let token = token.as_bytes();
+    // As a rule it is the only one, and need not be looked for between commas.
+    let alone = |value: &[u8]| value.len() == token.len() && alike(value, token);
+    values.clone().any(alone) || elements(values).any(|element| alike(element, token))
 }
 
 /// The elements of a comma-separated list, white space trimmed.
@@ -87,24 +90,64 @@ pub(crate) fn cut_line(lines: &str) -> (&str, &str) {
     (line, more.get(2..).unwrap_or_default())
 }
 
-pub(super) const fn is_tchar(b: u8) -> bool {
-    matches!(b,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.'
-        | b'^' | b'_' | b'`' | b'|' | b'~'
-        | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+/// Where the first line feed stands. A word at a time, since every byte of a head is looked at.
+pub(super) fn line_feed(bytes: &[u8]) -> Option<usize> {
+    const WORD: usize = size_of::<usize>();
+    const ONES: usize = usize::MAX / 255;
+    let mut words = bytes.chunks_exact(WORD);
+    for (index, word) in words.by_ref().enumerate() {
+        let word = word.try_into().map_or(0, usize::from_le_bytes);
+        // Where a byte is the mark, it is now 0, and borrows. What borrows without being 0 stands behind one that is.
+        let rest = word ^ (ONES * b'\n' as usize);
+        let found = rest.wrapping_sub(ONES) & !rest & (ONES << 7);
+        if found != 0 {
+            return Some(index * WORD + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let tail = words.remainder();
+    let at = tail.iter().position(|&b| b == b'\n')?;
+    Some(bytes.len() - tail.len() + at)
+}
+
+/// What a byte may stand in: one look at a table instead of a comparison with each range.
+static PLACES: [u8; 256] = places();
+const TOKEN: u8 = 1;
+const HOST: u8 = 1 << 1;
+
+const fn places() -> [u8; 256] {
+    let mut places = [0; 256];
+    let mut b = 0u8;
+    while b < 128 {
+        let both = b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'!' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'_' | b'~'
+            );
+        if both || matches!(b, b'#' | b'^' | b'`' | b'|') {
+            places[b as usize] |= TOKEN;
+        }
+        if both || matches!(b, b':' | b'[' | b']' | b'(' | b')' | b';' | b'=') {
+            places[b as usize] |= HOST;
+        }
+        b += 1;
+    }
+    places
+}
+
+fn may_stand_in(place: u8, b: u8) -> bool {
+    PLACES
+        .get(usize::from(b))
+        .is_some_and(|places| places & place != 0)
+}
+
+pub(super) fn is_tchar(b: u8) -> bool {
+    may_stand_in(TOKEN, b)
 }
 
 /// Could the bytes be `uri-host [ ":" port ]` (RFC 9110 7.2)? Of the sub-delims a
 /// comma is left out: it can only be two values joined into one.
 pub(super) fn is_host(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&b| {
-        b.is_ascii_alphanumeric()
-            || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']')
-            || matches!(
-                b,
-                b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
-            )
-    })
+    bytes.iter().all(|&b| may_stand_in(HOST, b))
 }
 
 /// RFC 9110 5.6.3: OWS is SP and TAB.
