@@ -16,11 +16,22 @@ pub struct Fields {
 }
 
 /// How often a header occurs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Once<'a> {
+    #[default]
     Missing,
     One(&'a [u8]),
     Several,
+}
+
+impl<'a> Once<'a> {
+    /// It occurs once more.
+    pub fn add(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Once::Missing => Once::One(value),
+            Once::One(_) | Once::Several => Once::Several,
+        };
+    }
 }
 
 impl Fields {
@@ -44,6 +55,13 @@ impl Fields {
         self.lines
             .iter()
             .map(|line| (self.c_str(line.name), self.c_str(line.value)))
+    }
+
+    /// The same in bytes.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines
+            .iter()
+            .map(|line| (self.bytes(line.name), self.bytes(line.value)))
     }
 
     /// For headers that must not be repeated.

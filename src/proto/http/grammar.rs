@@ -90,23 +90,53 @@ pub(crate) fn cut_line(lines: &str) -> (&str, &str) {
     (line, more.get(2..).unwrap_or_default())
 }
 
-/// Where the first line feed stands. A word at a time, since every byte of a head is looked at.
-pub(super) fn line_feed(bytes: &[u8]) -> Option<usize> {
-    const WORD: usize = size_of::<usize>();
-    const ONES: usize = usize::MAX / 255;
-    let mut words = bytes.chunks_exact(WORD);
-    for (index, word) in words.by_ref().enumerate() {
-        let word = word.try_into().map_or(0, usize::from_le_bytes);
-        // Where a byte is the mark, it is now 0, and borrows. What borrows without being 0 stands behind one that is.
-        let rest = word ^ (ONES * b'\n' as usize);
-        let found = rest.wrapping_sub(ONES) & !rest & (ONES << 7);
-        if found != 0 {
-            return Some(index * WORD + found.trailing_zeros() as usize / 8);
-        }
+/// Where line feeds stand. A word at a time, since every byte of a head is looked at.
+pub(super) struct LineFeeds<'a> {
+    words: core::slice::ChunksExact<'a, u8>,
+    rest: &'a [u8],
+    /// Where the word lies that was looked at last, and which of its bytes are line feeds: their highest bits.
+    place: usize,
+    found: usize,
+}
+
+const WORD: usize = size_of::<usize>();
+
+pub(super) fn line_feeds(bytes: &[u8]) -> LineFeeds<'_> {
+    let words = bytes.chunks_exact(WORD);
+    LineFeeds {
+        rest: words.remainder(),
+        words,
+        place: 0usize.wrapping_sub(WORD),
+        found: 0,
     }
-    let tail = words.remainder();
-    let at = tail.iter().position(|&b| b == b'\n')?;
-    Some(bytes.len() - tail.len() + at)
+}
+
+impl Iterator for LineFeeds<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        const ONES: usize = usize::MAX / 255;
+        const LOW: usize = ONES * 0x7f;
+        while self.found == 0 {
+            let mut word = [0; WORD];
+            match self.words.next() {
+                Some(bytes) => word.copy_from_slice(bytes),
+                None if self.rest.is_empty() => return None,
+                None => {
+                    let rest = core::mem::take(&mut self.rest);
+                    word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                }
+            }
+            self.place = self.place.wrapping_add(WORD);
+            // What is a line feed is 0 now; any other byte has its highest bit or gets it by the sum.
+            let others = usize::from_le_bytes(word) ^ (ONES * b'\n' as usize);
+            self.found = !(((others & LOW) + LOW) | others | LOW);
+        }
+        let at = self.place + self.found.trailing_zeros() as usize / 8;
+        self.found &= self.found - 1;
+        Some(at)
+    }
 }
 
 /// What a byte may stand in: one look at a table instead of a comparison with each range.

@@ -99,6 +99,11 @@ impl Request {
         self.fields.all()
     }
 
+    /// The same in bytes.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.lines()
+    }
+
     /// For headers that must not be repeated.
     pub fn once<'a>(&'a self, name: &'a [u8]) -> Once<'a> {
         self.fields.once(name)
@@ -198,7 +203,7 @@ fn check_host(
 ) -> Result<(), HttpError> {
     let mut hosts = headers
         .iter()
-        .filter(|header| header.name.len() == 4 && alike(header.name.as_bytes(), b"host"));
+        .filter(|header| header.name.len() == 4 && alike(header.name.as_bytes(), b"Host"));
     let host = hosts.next().map(|header| header.value);
     if hosts.next().is_some() {
         return Err(HttpError::bad_request("several Host headers"));
