@@ -9,6 +9,7 @@ pub mod memory;
 pub mod poll;
 pub mod socket;
 pub mod thread;
+pub mod word;
 
 use crate::text::{Pen, Say};
 use alloc::ffi::CString;

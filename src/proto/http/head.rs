@@ -41,9 +41,9 @@ impl HeadBuffer {
     /// [`Fed::Complete`], [`take`](Self::take) gives the head.
     pub fn feed(&mut self, input: &[u8]) -> Result<Fed, HttpError> {
         // What has been looked at, from `begin` on, belongs to the head: it is copied when all has.
-        let (mut begin, mut end) = (0, 0);
+        let mut begin = 0;
         for at in grammar::line_feeds(input) {
-            end = at + 1;
+            let end = at + 1;
             let lines = input.get(begin..end).unwrap_or_default();
             self.check(lines)?;
             // RFC 9112 2.2 allows a recipient to take a single LF for the end of a
