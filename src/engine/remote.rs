@@ -10,6 +10,7 @@ use crate::net::sys::poll::{Epoll, Event};
 use crate::net::sys::socket::Addr;
 use crate::net::sys::thread::Mutex;
 use crate::net::sys::Errno;
+use crate::net::table;
 use crate::proto::deflate::Agreed;
 use crate::proto::frame::Kind;
 use crate::proto::outbox::Shared;
@@ -273,10 +274,7 @@ impl Remote {
         let mut inbox = self.inbox.lock();
         let slot = id.slot() as usize;
         let more = (slot + 1).saturating_sub(inbox.mirrors.len());
-        inbox
-            .mirrors
-            .try_reserve(more)
-            .map_err(|_| Status::NoMemory)?;
+        table::reserve(&mut inbox.mirrors, more, usize::MAX)?;
         let len = inbox.mirrors.len() + more;
         inbox.mirrors.resize(len, VACANT);
         inbox.forget_user(id);
@@ -334,8 +332,7 @@ impl Remote {
         let slot = id.slot() as usize;
         if slot >= inbox.users.len() && user != 0 {
             let more = slot + 1 - inbox.users.len();
-            let room = inbox.users.try_reserve(more);
-            room.map_err(|_| Status::NoMemory)?;
+            table::reserve(&mut inbox.users, more, usize::MAX)?;
             inbox.users.resize(slot + 1, 0);
         }
         if let Some(place) = inbox.users.get_mut(slot) {

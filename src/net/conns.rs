@@ -1,6 +1,7 @@
 //! Slots that hold connections, and the ids that find them. An id carries the slot's generation,
 //! so that one which outlived its connection finds nothing.
 
+use super::table;
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -95,9 +96,10 @@ impl<T: Slotted> Conns<T> {
             None if self.slots.len() >= self.limit => return Err((OutOfMemory, conn)),
             None => {
                 // The free list has room for every slot, so that removing never allocates.
-                let room = self.slots.try_reserve(1).is_ok()
-                    && self.free.try_reserve(self.slots.len() + 1).is_ok();
-                if !room {
+                let many = self.slots.len() + 1;
+                let room = table::reserve(&mut self.slots, 1, self.limit)
+                    .and_then(|()| table::reserve(&mut self.free, many, self.limit));
+                if room.is_err() {
                     return Err((OutOfMemory, conn));
                 }
                 self.slots.push(Slot::Vacant(self.first));
