@@ -947,7 +947,7 @@ ws_status ws_server_resume(ws_server *server, ws_conn_id conn);
 size_t ws_server_buffered(ws_server *server, ws_conn_id conn);
 
 // Attaches a pointer of the caller's to conn. libws never touches what it points to: free it in
-// on_close. WS_ERR_CLOSED. [any thread]
+// on_close. WS_ERR_CLOSED, WS_ERR_NO_MEMORY. [any thread]
 ws_status ws_server_set_conn_user(ws_server *server, ws_conn_id conn, void *conn_user);
 
 // The pointer attached to conn; NULL at first and for a stale id. Valid in on_close. [any thread]

@@ -27,15 +27,11 @@ impl Pen<'_> {
         while text.get(take).is_some_and(|next| next & 0xc0 == 0x80) {
             take -= 1;
         }
-        for (to, from) in self
-            .page
-            .iter_mut()
-            .skip(self.len)
-            .zip(text.iter().take(take))
-        {
-            *to = *from;
+        let place = self.page.get_mut(self.len..self.len + take);
+        if let (Some(place), Some(text)) = (place, text.get(..take)) {
+            place.copy_from_slice(text);
+            self.len += take;
         }
-        self.len += take;
     }
 }
 
@@ -196,10 +192,11 @@ pub fn c_string(text: &str) -> Result<CString, OutOfMemory> {
     Ok(CString::from_vec_with_nul(bytes).unwrap_or_default())
 }
 
-/// Whether two texts are the same but for the case of ASCII letters. One copy for all who ask.
+/// Whether two texts are the same but for the case of ASCII letters. One copy for all who ask. As a rule they are the same
+/// with it, which the C library finds out sooner.
 #[inline(never)]
 pub fn alike(one: &[u8], other: &[u8]) -> bool {
-    one.eq_ignore_ascii_case(other)
+    one == other || one.eq_ignore_ascii_case(other)
 }
 
 /// Decimal digits of the largest number.

@@ -311,7 +311,7 @@ fn no_kind(kind: c_int) -> Error {
     Status::InvalidArg.because(words!("kind is {}, neither WS_TEXT nor WS_BINARY", kind))
 }
 
-pub unsafe fn request<'a>(request: *const ws_request) -> Option<&'a RequestView> {
+pub unsafe fn request<'a>(request: *const ws_request) -> Option<&'a RequestView<'a>> {
     // SAFETY: made from a &RequestView for the callback that is running.
     unsafe { request.cast::<RequestView>().as_ref() }
 }

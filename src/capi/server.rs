@@ -447,7 +447,7 @@ pub unsafe extern "C" fn ws_server_buffered(server: *mut ws_server, conn: ws_con
 }
 
 /// Attaches a pointer of the caller's to conn. libws never touches what it points to: free it in
-/// on_close. WS_ERR_CLOSED. [any thread]
+/// on_close. WS_ERR_CLOSED, WS_ERR_NO_MEMORY. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_set_conn_user(
     server: *mut ws_server,

@@ -10,6 +10,7 @@ use crate::net::sys::poll::{Epoll, Event};
 use crate::net::sys::socket::Addr;
 use crate::net::sys::thread::Mutex;
 use crate::net::sys::Errno;
+use crate::net::table;
 use crate::proto::deflate::Agreed;
 use crate::proto::frame::Kind;
 use crate::proto::outbox::Shared;
@@ -34,6 +35,8 @@ pub struct Remote {
 struct Inbox {
     commands: Vec<Command>,
     mirrors: Vec<Mirror>,
+    /// The user pointers of connections, by slot, as far as some were set: many programs set none.
+    users: Vec<usize>,
     /// Bytes of broadcasts among the commands.
     broadcast: usize,
 }
@@ -114,7 +117,6 @@ pub type ByWindow = [Option<Shared>; 8];
 /// The part of a connection that other threads may know, kept by slot.
 #[derive(Clone, Copy)]
 struct Mirror {
-    user: usize,
     /// Of the id; 0 when nobody is in the slot.
     generation: u32,
     /// Bytes in commands that the loop has not taken yet. The limit fits into 32 bits.
@@ -127,7 +129,6 @@ struct Mirror {
 }
 
 const VACANT: Mirror = Mirror {
-    user: 0,
     generation: 0,
     pending: 0,
     queued: 0,
@@ -273,12 +274,10 @@ impl Remote {
         let mut inbox = self.inbox.lock();
         let slot = id.slot() as usize;
         let more = (slot + 1).saturating_sub(inbox.mirrors.len());
-        inbox
-            .mirrors
-            .try_reserve(more)
-            .map_err(|_| Status::NoMemory)?;
+        table::reserve(&mut inbox.mirrors, more, usize::MAX)?;
         let len = inbox.mirrors.len() + more;
         inbox.mirrors.resize(len, VACANT);
+        inbox.forget_user(id);
         inbox.mirrors[slot] = Mirror {
             generation: id.generation(),
             open: true,
@@ -297,7 +296,8 @@ impl Remote {
 
     /// The id is stale from now on.
     pub fn closed(&self, id: ConnId) {
-        if let Some(mirror) = self.inbox.lock().mirror(id) {
+        let mut inbox = self.inbox.lock();
+        if let Some(mirror) = inbox.mirror(id) {
             *mirror = VACANT;
         }
     }
@@ -316,7 +316,9 @@ impl Remote {
     }
 
     pub fn user(&self, id: ConnId) -> Option<usize> {
-        self.inbox.lock().mirror(id).map(|m| m.user)
+        let mut inbox = self.inbox.lock();
+        inbox.mirror(id)?;
+        Some(inbox.users.get(id.slot() as usize).map_or(0, |user| *user))
     }
 
     /// How messages are compressed, if they are. None for a stale id.
@@ -326,10 +328,17 @@ impl Remote {
 
     pub fn set_user(&self, id: ConnId, user: usize) -> Result<(), Status> {
         let mut inbox = self.inbox.lock();
-        inbox
-            .mirror(id)
-            .map(|m| m.user = user)
-            .ok_or(Status::Closed)
+        inbox.mirror(id).ok_or(Status::Closed)?;
+        let slot = id.slot() as usize;
+        if slot >= inbox.users.len() && user != 0 {
+            let more = slot + 1 - inbox.users.len();
+            table::reserve(&mut inbox.users, more, usize::MAX)?;
+            inbox.users.resize(slot + 1, 0);
+        }
+        if let Some(place) = inbox.users.get_mut(slot) {
+            *place = user;
+        }
+        Ok(())
     }
 }
 
@@ -338,5 +347,38 @@ impl Inbox {
         self.mirrors
             .get_mut(id.slot() as usize)
             .filter(|m| m.generation == id.generation())
+    }
+
+    /// A connection begins without a user pointer.
+    fn forget_user(&mut self, id: ConnId) {
+        if let Some(user) = self.users.get_mut(id.slot() as usize) {
+            *user = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every connection has one, busy or idle.
+    #[test]
+    fn a_mirror_is_small() {
+        assert!(size_of::<Mirror>() <= 16, "{}", size_of::<Mirror>());
+    }
+
+    #[test]
+    fn a_user_pointer_ends_with_its_connection() {
+        let remote = Remote::new().expect("descriptors");
+        let [first, second] = [ConnId(1 << 32 | 5), ConnId(2 << 32 | 5)];
+        assert_eq!(remote.set_user(first, 7), Err(Status::Closed));
+        for id in [first, second] {
+            remote.opened(id, None).expect("memory");
+            assert_eq!(remote.user(id), Some(0));
+            assert_eq!(remote.set_user(id, 7), Ok(()));
+            assert_eq!(remote.user(id), Some(7));
+            remote.closed(id);
+            assert_eq!(remote.user(id), None);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Slots that hold connections, and the ids that find them. An id carries the slot's generation,
 //! so that one which outlived its connection finds nothing.
 
+use super::table;
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -43,13 +44,28 @@ pub struct Conns<T> {
     first: u32,
 }
 
-struct Slot<T> {
-    /// Of the connection that is in the slot, or of the next one; 0 is never used.
-    generation: u32,
-    conn: Option<T>,
+/// What a slot holds. It keeps the generation of its id where it has room for it, so that a slot need not be larger.
+pub trait Slotted {
+    fn generation(&self) -> u32;
+    fn set_generation(&mut self, generation: u32);
 }
 
-impl<T> Conns<T> {
+enum Slot<T> {
+    /// The generation of the next connection; 0 is never used.
+    Vacant(u32),
+    Taken(T),
+}
+
+impl<T: Slotted> Slot<T> {
+    fn generation(&self) -> u32 {
+        match self {
+            Slot::Vacant(generation) => *generation,
+            Slot::Taken(conn) => conn.generation(),
+        }
+    }
+}
+
+impl<T: Slotted> Conns<T> {
     /// For the event loop number `owner`, with room for `limit` connections.
     pub fn new(owner: u8, limit: usize) -> Conns<T> {
         // Each table counts from elsewhere, so that an id which strayed from another server is
@@ -74,71 +90,77 @@ impl<T> Conns<T> {
     }
 
     /// Puts a connection into a free slot; gives it back when there is none.
-    pub fn insert(&mut self, conn: T) -> Result<ConnId, (OutOfMemory, T)> {
+    pub fn insert(&mut self, mut conn: T) -> Result<ConnId, (OutOfMemory, T)> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.slots.len() >= self.limit => return Err((OutOfMemory, conn)),
             None => {
                 // The free list has room for every slot, so that removing never allocates.
-                let room = self.slots.try_reserve(1).is_ok()
-                    && self.free.try_reserve(self.slots.len() + 1).is_ok();
-                if !room {
+                let many = self.slots.len() + 1;
+                let room = table::reserve(&mut self.slots, 1, self.limit)
+                    .and_then(|()| table::reserve(&mut self.free, many, self.limit));
+                if room.is_err() {
                     return Err((OutOfMemory, conn));
                 }
-                self.slots.push(Slot {
-                    generation: self.first,
-                    conn: None,
-                });
+                self.slots.push(Slot::Vacant(self.first));
                 self.slots.len() as u32 - 1
             }
         };
         let entry = &mut self.slots[slot as usize];
-        entry.conn = Some(conn);
-        Ok(ConnId::new(entry.generation, self.owner, slot))
+        let generation = entry.generation();
+        conn.set_generation(generation);
+        *entry = Slot::Taken(conn);
+        Ok(ConnId::new(generation, self.owner, slot))
     }
 
+    #[inline]
     pub fn get(&self, id: ConnId) -> Option<&T> {
-        let slot = self.slots.get(id.slot() as usize)?;
-        if slot.generation != id.generation() {
-            return None;
+        match self.slots.get(id.slot() as usize)? {
+            Slot::Taken(conn) if conn.generation() == id.generation() => Some(conn),
+            _ => None,
         }
-        slot.conn.as_ref()
     }
 
     #[inline]
     pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
-        let slot = self.slots.get_mut(id.slot() as usize)?;
-        if slot.generation != id.generation() {
-            return None;
+        match self.slots.get_mut(id.slot() as usize)? {
+            Slot::Taken(conn) if conn.generation() == id.generation() => Some(conn),
+            _ => None,
         }
-        slot.conn.as_mut()
     }
 
     /// Takes a connection out; its id is stale from now on.
     pub fn remove(&mut self, id: ConnId) -> Option<T> {
         self.get(id)?;
-        let slot = &mut self.slots[id.slot() as usize];
+        let slot = self.slots.get_mut(id.slot() as usize)?;
         // A slot whose generations are used up is retired, so that no id ever comes again.
-        if let Some(next) = slot.generation.checked_add(1) {
-            slot.generation = next;
-            self.free.push(id.slot());
+        let next = id.generation().checked_add(1);
+        match core::mem::replace(slot, Slot::Vacant(next.unwrap_or_default())) {
+            Slot::Taken(conn) => {
+                if next.is_some() {
+                    self.free.push(id.slot());
+                }
+                Some(conn)
+            }
+            Slot::Vacant(_) => None,
         }
-        slot.conn.take()
     }
 
     /// Makes an id stale while the connection stays; its new id. None if the slot is used up.
     pub fn renew(&mut self, id: ConnId) -> Option<ConnId> {
-        self.get(id)?;
-        let slot = &mut self.slots[id.slot() as usize];
-        slot.generation = slot.generation.checked_add(1)?;
-        Some(ConnId::new(slot.generation, self.owner, id.slot()))
+        let owner = self.owner;
+        let conn = self.get_mut(id)?;
+        let generation = id.generation().checked_add(1)?;
+        conn.set_generation(generation);
+        Some(ConnId::new(generation, owner, id.slot()))
     }
 
     /// The id of the connection in a slot, if there is one.
     pub fn id_at(&self, slot: u32) -> Option<ConnId> {
-        let entry = self.slots.get(slot as usize)?;
-        entry.conn.as_ref()?;
-        Some(ConnId::new(entry.generation, self.owner, slot))
+        match self.slots.get(slot as usize)? {
+            Slot::Taken(conn) => Some(ConnId::new(conn.generation(), self.owner, slot)),
+            Slot::Vacant(_) => None,
+        }
     }
 
     /// One more than the highest slot in use so far: for walking all with `id_at`.
@@ -147,23 +169,45 @@ impl<T> Conns<T> {
     }
 }
 
+/// What a connection takes in the table.
+#[cfg(test)]
+pub fn slot_size<T>() -> usize {
+    size_of::<Slot<T>>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[derive(Debug, PartialEq)]
+    struct Named(&'static str, u32);
+
+    impl Slotted for Named {
+        fn generation(&self) -> u32 {
+            self.1
+        }
+
+        fn set_generation(&mut self, generation: u32) {
+            self.1 = generation;
+        }
+    }
+
     #[test]
     fn a_stale_id_finds_nothing_and_no_id_comes_twice() {
         let mut conns = Conns::new(3, 2);
-        let a = conns.insert("a").expect("room");
-        let b = conns.insert("b").expect("room");
-        assert!(conns.is_full() && conns.insert("c").is_err());
+        let a = conns.insert(Named("a", 0)).expect("room");
+        let b = conns.insert(Named("b", 0)).expect("room");
+        assert!(conns.is_full() && conns.insert(Named("c", 0)).is_err());
         assert_eq!((a.owner(), b.slot()), (3, 1));
-        assert_eq!(conns.remove(a), Some("a"));
+        assert_eq!(conns.remove(a).map(|c| c.0), Some("a"));
         assert_eq!((conns.remove(a), conns.get(a)), (None, None));
-        let c = conns.insert("c").expect("room");
+        let c = conns.insert(Named("c", 0)).expect("room");
         assert_eq!(c.slot(), a.slot());
         assert_ne!(c, a);
-        assert_eq!((conns.get(a), conns.get(c)), (None, Some(&"c")));
+        assert_eq!(
+            (conns.get(a), conns.get(c)),
+            (None, Some(&Named("c", c.generation())))
+        );
         assert_eq!(conns.get(ConnId(0)), None);
         assert_eq!(conns.get(ConnId(u64::MAX)), None);
     }

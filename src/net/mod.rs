@@ -6,4 +6,5 @@ pub mod resolve;
 pub mod secure;
 pub mod stream;
 pub mod sys;
+pub mod table;
 pub mod timers;

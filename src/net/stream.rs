@@ -4,17 +4,15 @@
 use super::secure::Secure;
 use super::sys::memory::try_box;
 use super::sys::socket;
+use super::sys::word::{FdOr, Which};
 use super::sys::{Errno, Fd};
 use crate::proto::OutOfMemory;
 use crate::tls::{PeerInfo, Session, Words};
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_int;
 
-pub enum Stream {
-    Plain(Fd),
-    Tls(Box<Secure>),
-}
+/// Plain, or TLS.
+pub struct Stream(FdOr<Secure>);
 
 /// What a read brought.
 #[derive(Debug)]
@@ -41,121 +39,123 @@ pub enum Sent {
 }
 
 impl Stream {
+    pub fn plain(fd: Fd) -> Stream {
+        Stream(FdOr::fd(fd))
+    }
+
     /// TLS over the socket of a plain stream.
     pub fn secured(fd: Fd, session: Session) -> Result<Stream, OutOfMemory> {
         match try_box(Secure::new(fd, session)) {
-            Ok(secure) => Ok(Stream::Tls(secure)),
+            Ok(secure) => Ok(Stream(FdOr::boxed(secure))),
             Err(_) => Err(OutOfMemory),
         }
     }
 
     /// The same from here on for a stream that was plain so far. Without memory the stream is of no more use.
     pub fn secure_now(&mut self, session: Session) -> Result<(), OutOfMemory> {
-        if let Stream::Plain(fd) = self {
-            let socket = core::mem::replace(fd, Fd::none());
-            *self = Stream::secured(socket, session)?;
+        if let Some(fd) = self.0.take_fd() {
+            *self = Stream::secured(fd, session)?;
         }
         Ok(())
     }
 
     pub fn is_plain(&self) -> bool {
-        matches!(self, Stream::Plain(_))
-    }
-
-    fn socket(&self) -> &Fd {
-        match self {
-            Stream::Plain(fd) => fd,
-            Stream::Tls(secure) => secure.fd(),
-        }
+        matches!(self.0.which(), Which::Fd(_))
     }
 
     pub fn fd(&self) -> c_int {
-        self.socket().raw()
+        match self.0.which() {
+            Which::Fd(fd) => fd.raw(),
+            Which::Boxed(secure) => secure.fd().raw(),
+        }
     }
 
     /// What went wrong in connecting.
     pub fn take_error(&self) -> Option<Errno> {
-        socket::take_error(self.socket())
+        match self.0.which() {
+            Which::Fd(fd) => socket::take_error(&fd),
+            Which::Boxed(secure) => socket::take_error(secure.fd()),
+        }
     }
 
     /// One read of at most `into.len()` bytes (more than none).
     #[cfg_attr(not(libws_small), inline(always))]
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
-        match self {
-            Stream::Plain(fd) => received(socket::recv(fd, into)),
-            Stream::Tls(secure) => secure.receive(into),
+        match self.0.which_mut() {
+            Which::Fd(fd) => received(socket::recv(&fd, into)),
+            Which::Boxed(secure) => secure.receive(into),
         }
     }
 
     /// One read of at most `most` bytes (more than none), behind what `onto` holds, which has the
     /// capacity. Of a plain stream only.
     pub fn receive_onto(&mut self, onto: &mut Vec<u8>, most: usize) -> Received {
-        match self {
-            Stream::Plain(fd) => received(socket::recv_onto(fd, onto, most)),
-            Stream::Tls(_) => Received::Nothing,
+        match self.0.which_mut() {
+            Which::Fd(fd) => received(socket::recv_onto(&fd, onto, most)),
+            Which::Boxed(_) => Received::Nothing,
         }
     }
 
     /// After a read that did not fill `into`: there may be more all the same.
     pub fn has_more(&self) -> bool {
-        match self {
-            Stream::Plain(_) => false,
-            Stream::Tls(secure) => secure.has_more(),
+        match self.0.which() {
+            Which::Fd(_) => false,
+            Which::Boxed(secure) => secure.has_more(),
         }
     }
 
     /// One write of the parts, in order; only the first [`socket::MAX_PARTS`] are looked at.
     pub fn send(&mut self, parts: &[&[u8]]) -> Sent {
-        match self {
-            Stream::Plain(fd) => sent(socket::send(fd, parts)),
-            Stream::Tls(secure) => secure.send(parts),
+        match self.0.which_mut() {
+            Which::Fd(fd) => sent(socket::send(&fd, parts)),
+            Which::Boxed(secure) => secure.send(parts),
         }
     }
 
     /// The same of one part, as it is most of the time.
     #[cfg_attr(not(libws_small), inline(always))]
     pub fn send_one(&mut self, part: &[u8]) -> Sent {
-        match self {
-            Stream::Plain(fd) => sent(socket::send_one(fd, part)),
-            Stream::Tls(secure) => secure.send(&[part]),
+        match self.0.which_mut() {
+            Which::Fd(fd) => sent(socket::send_one(&fd, part)),
+            Which::Boxed(secure) => secure.send(&[part]),
         }
     }
 
     /// Bytes that count as sent but that the kernel has refused: `flush` them when it has room.
     pub fn unsent(&self) -> usize {
-        match self {
-            Stream::Plain(_) => 0,
-            Stream::Tls(secure) => secure.unsent(),
+        match self.0.which() {
+            Which::Fd(_) => 0,
+            Which::Boxed(secure) => secure.unsent(),
         }
     }
 
     pub fn flush(&mut self) -> Result<(), Errno> {
-        match self {
-            Stream::Plain(_) => Ok(()),
-            Stream::Tls(secure) => secure.flush(),
+        match self.0.which_mut() {
+            Which::Fd(_) => Ok(()),
+            Which::Boxed(secure) => secure.flush(),
         }
     }
 
     /// Says that nothing more will be sent.
     pub fn end(&mut self) {
-        match self {
-            Stream::Plain(fd) => socket::shutdown_write(fd),
-            Stream::Tls(secure) => secure.end(),
+        match self.0.which_mut() {
+            Which::Fd(fd) => socket::shutdown_write(&fd),
+            Which::Boxed(secure) => secure.end(),
         }
     }
 
     /// TLS is not agreed on yet.
     pub fn is_handshaking(&self) -> bool {
-        match self {
-            Stream::Plain(_) => false,
-            Stream::Tls(secure) => secure.is_handshaking(),
+        match self.0.which() {
+            Which::Fd(_) => false,
+            Which::Boxed(secure) => secure.is_handshaking(),
         }
     }
 
     fn secure(&self) -> Option<&Secure> {
-        match self {
-            Stream::Plain(_) => None,
-            Stream::Tls(secure) => Some(secure),
+        match self.0.which() {
+            Which::Fd(_) => None,
+            Which::Boxed(secure) => Some(secure),
         }
     }
 

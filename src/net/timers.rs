@@ -4,6 +4,7 @@
 //! A key takes 12 bytes, since deadlines are kept in 32 bits, relative to the time that was told
 //! last. One further away than `FARTHEST` comes early, and has to be set again by who finds that.
 
+use super::table;
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
 
@@ -45,9 +46,9 @@ impl Timers {
     /// Makes room for the keys below `count`; only those can be set.
     pub fn reserve(&mut self, count: usize) -> Result<(), OutOfMemory> {
         let more = count.saturating_sub(self.keys.len());
-        self.keys.try_reserve(more).map_err(|_| OutOfMemory)?;
+        table::reserve(&mut self.keys, more, usize::MAX)?;
         let room = count.saturating_sub(self.heap.len());
-        self.heap.try_reserve(room).map_err(|_| OutOfMemory)?;
+        table::reserve(&mut self.heap, room, usize::MAX)?;
         let vacant = Key {
             at: 0,
             place: NOWHERE,

@@ -35,7 +35,6 @@ use super::outbox::Outbox;
 /// An output that has been written keeps that much memory for the next.
 const KEPT: usize = 4096;
 
-#[derive(Debug)]
 pub struct Endpoint {
     settings: Settings,
     role: Role,
@@ -44,7 +43,7 @@ pub struct Endpoint {
     pool: Pool,
     /// A server's request, from its coming until the event after its answer. A vector of one: its
     /// address stays the same while the endpoint is used.
-    view: Vec<RequestView>,
+    view: Vec<RequestView<'static>>,
     subprotocol: Option<CString>,
     /// To be told before anything else.
     opened: bool,
@@ -270,7 +269,7 @@ impl Endpoint {
     }
 
     /// The request that was told last, until the event after its answer.
-    pub fn request(&self) -> Option<&RequestView> {
+    pub fn request(&self) -> Option<&RequestView<'static>> {
         self.view.first()
     }
 

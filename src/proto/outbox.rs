@@ -145,16 +145,14 @@ impl Outbox {
             rarely();
             return false;
         }
+        let first = 0x80 | opcode as u8;
         let len = data.len() as u16;
-        self.first.push(0x80 | opcode as u8);
         self.len += 2 + data.len();
         if len < 126 {
-            self.first.push(len as u8);
+            self.first.extend_from_slice(&[first, len as u8]);
         } else {
             let [high, low] = len.to_be_bytes();
-            self.first.push(126);
-            self.first.push(high);
-            self.first.push(low);
+            self.first.extend_from_slice(&[first, 126, high, low]);
             self.len += 2;
         }
         self.first.extend_from_slice(data);

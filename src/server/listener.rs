@@ -199,7 +199,7 @@ impl Server {
 
     fn stream(&self, fd: Fd, secure: bool) -> Option<Stream> {
         if !secure {
-            return Some(Stream::Plain(fd));
+            return Some(Stream::plain(fd));
         }
         let tls = self.tls.lock().as_ref().map(|(tls, _)| tls.clone());
         let session = tls?.session().ok()?;

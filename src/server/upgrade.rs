@@ -131,7 +131,7 @@ impl Server {
                 log::info(words!(
                     "connection {} open: {} {}",
                     Hex(id.0),
-                    view.peer(),
+                    view.from,
                     view.path()
                 ));
                 self.handler.open(id, view);
@@ -156,36 +156,36 @@ impl Server {
                 why: "no WebSocket is served at this path",
             });
         }
-        let host = self.admitted_host(request)?;
-        if let (Some(list), Some(origin)) =
-            (&self.config.allowed_origins, request.header(b"origin"))
-        {
-            if !handshake::origin_allowed(list, origin.to_bytes(), host) {
-                return Err(HttpError {
+        self.admit_host(request)?;
+        let Some(list) = &self.config.allowed_origins else {
+            return Ok(());
+        };
+        match request.header(b"origin") {
+            Some(origin) if !handshake::origin_allowed(list, origin.to_bytes(), host(request)) => {
+                Err(HttpError {
                     status: 403,
                     why: "this Origin is not allowed",
-                });
+                })
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// The request's Host, if it is one that is served.
-    fn admitted_host<'r>(&self, request: &'r Request) -> Result<&'r [u8], HttpError> {
-        let host = request.header(b"host").map_or(&b""[..], |h| h.to_bytes());
+    /// Whether the request's Host is one that is served.
+    fn admit_host(&self, request: &Request) -> Result<(), HttpError> {
         match &self.config.allowed_hosts {
-            Some(list) if !handshake::list_allows(list, host) => Err(HttpError {
+            Some(list) if !handshake::list_allows(list, host(request)) => Err(HttpError {
                 status: 403,
                 why: "this Host is not served",
             }),
-            _ => Ok(host),
+            _ => Ok(()),
         }
     }
 
     fn http(&self, engine: &Engine, id: ConnId, view: &RequestView) -> After {
         engine.counters().http_requests.add(1);
         let request = &view.request;
-        if let Err(error) = self.admitted_host(request) {
+        if let Err(error) = self.admit_host(request) {
             return self.refuse(engine, id, view, error);
         }
         if let Err(error) = handshake::check_page(request) {
@@ -206,13 +206,17 @@ impl Server {
     fn refuse(&self, engine: &Engine, id: ConnId, view: &RequestView, error: HttpError) -> After {
         log::info(words!(
             "{} refused: {} {}",
-            view.peer(),
+            view.from,
             error.status,
             error.why
         ));
         engine.counters().handshakes_failed.add(1);
         refuse(engine, id, error, view.method() == c"HEAD")
     }
+}
+
+fn host(request: &Request) -> &[u8] {
+    request.header(b"host").map_or(&b""[..], |h| h.to_bytes())
 }
 
 fn refuse(engine: &Engine, id: ConnId, error: HttpError, head_only: bool) -> After {

@@ -30,7 +30,7 @@ impl Local {
 
     /// Takes in a socket that has begun to connect; gives up at `until`.
     pub fn connecting(&mut self, fd: Fd, addr: &Addr, until: u64) -> Result<ConnId, Errno> {
-        self.insert(Stream::Plain(fd), *addr, until, true)
+        self.insert(Stream::plain(fd), *addr, until, true)
             .map_err(|_| Errno(libc::ENOMEM))
     }
 

@@ -9,6 +9,7 @@ pub mod memory;
 pub mod poll;
 pub mod socket;
 pub mod thread;
+pub mod word;
 
 use crate::text::{Pen, Say};
 use alloc::ffi::CString;
@@ -47,6 +48,10 @@ impl Errno {
 
 impl Say for Errno {
     fn say(&self, pen: &mut Pen<'_>) {
+        // How many connections end; the C library would look for a translation every time.
+        if self.0 == libc::ECONNRESET {
+            return pen.put(b"Connection reset by peer");
+        }
         let mut text = [0u8; 96];
         // SAFETY: the buffer is writable for its length; the XSI strerror_r ends it with a NUL.
         unsafe { libc::strerror_r(self.0, text.as_mut_ptr().cast(), text.len() - 1) };

@@ -45,10 +45,10 @@ pub(super) fn list_has(names: &str, name: &str) -> bool {
 
 /// RFC 6455 4.1, 10: the elements "MUST be non-empty strings with characters in the
 /// range U+0021 to U+007E not including separator characters [...] and MUST all be
-/// unique strings".
+/// unique strings". For a request that has the header.
 pub(super) fn check_offer(request: &Request) -> Result<(), HttpError> {
     let names = elements(request.headers(HEADER));
-    if names.clone().next().is_none() && request.headers(HEADER).next().is_some() {
+    if names.clone().next().is_none() {
         return Err(HttpError::bad_request("Sec-WebSocket-Protocol is empty"));
     }
     let why = match fault(&names) {

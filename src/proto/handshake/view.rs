@@ -6,10 +6,10 @@ use crate::proto::http::Request;
 use crate::proto::OutOfMemory;
 use crate::text::{c_string, Line, Say};
 use alloc::ffi::CString;
+use core::cell::OnceCell;
 use core::ffi::CStr;
 
-#[derive(Debug)]
-pub struct RequestView {
+pub struct RequestView<'a> {
     pub request: Request,
     pub subprotocol: Option<CString>,
     /// "TLSv1.3"; None: it came without TLS.
@@ -17,18 +17,21 @@ pub struct RequestView {
     /// Of the client's certificate: who it is for, and "sha256/BASE64" of its public key.
     pub tls_subject: Option<CString>,
     pub tls_key: Option<CString>,
-    peer: Line<64>,
+    /// Where it came from; put into words when somebody asks, which few do.
+    pub from: &'a dyn Say,
+    peer: OnceCell<Line<64>>,
 }
 
-impl RequestView {
-    pub fn new(request: Request, peer: &dyn Say) -> RequestView {
+impl<'a> RequestView<'a> {
+    pub fn new(request: Request, from: &'a dyn Say) -> RequestView<'a> {
         RequestView {
             request,
             subprotocol: None,
             tls_version: None,
             tls_subject: None,
             tls_key: None,
-            peer: Line::from(peer),
+            from,
+            peer: OnceCell::new(),
         }
     }
 
@@ -45,7 +48,7 @@ impl RequestView {
     }
 
     pub fn peer(&self) -> &CStr {
-        self.peer.as_c_str()
+        self.peer.get_or_init(|| Line::from(self.from)).as_c_str()
     }
 
     pub fn header(&self, name: &[u8]) -> Option<&CStr> {

@@ -16,11 +16,22 @@ pub struct Fields {
 }
 
 /// How often a header occurs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Once<'a> {
+    #[default]
     Missing,
     One(&'a [u8]),
     Several,
+}
+
+impl<'a> Once<'a> {
+    /// It occurs once more.
+    pub fn add(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Once::Missing => Once::One(value),
+            Once::One(_) | Once::Several => Once::Several,
+        };
+    }
 }
 
 impl Fields {
@@ -44,6 +55,13 @@ impl Fields {
         self.lines
             .iter()
             .map(|line| (self.c_str(line.name), self.c_str(line.value)))
+    }
+
+    /// The same in bytes.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines
+            .iter()
+            .map(|line| (self.bytes(line.name), self.bytes(line.value)))
     }
 
     /// For headers that must not be repeated.
@@ -82,8 +100,10 @@ impl Fields {
             .unwrap_or_default()
     }
 
+    #[inline]
     fn is_named(&self, line: &Line, name: &[u8]) -> bool {
-        alike(self.bytes(line.name), name)
+        // Every name that matters is looked for among all: most lines are told apart by their length.
+        line.name.len() == name.len() && alike(self.bytes(line.name), name)
     }
 }
 
@@ -164,6 +184,10 @@ impl Span {
 
     pub(super) fn is_empty(self) -> bool {
         self.start == self.end
+    }
+
+    fn len(self) -> usize {
+        usize::from(self.end.wrapping_sub(self.start))
     }
 
     fn terminate(self, head: &mut [u8]) {

@@ -40,32 +40,40 @@ impl HeadBuffer {
     /// Takes from `input` up to and including the blank line. After
     /// [`Fed::Complete`], [`take`](Self::take) gives the head.
     pub fn feed(&mut self, input: &[u8]) -> Result<Fed, HttpError> {
-        let mut taken = 0;
-        self.reserve(input.len())?;
-        for piece in input.split_inclusive(|&b| b == b'\n') {
-            self.push(piece)?;
-            taken += piece.len();
-            if piece.last() != Some(&b'\n') {
-                break;
-            }
+        // What has been looked at, from `begin` on, belongs to the head: it is copied when all has.
+        let mut begin = 0;
+        for at in grammar::line_feeds(input) {
+            let end = at + 1;
+            let lines = input.get(begin..end).unwrap_or_default();
+            self.check(lines)?;
             // RFC 9112 2.2 allows a recipient to take a single LF for the end of a
             // line. A proxy in front of us may not have, and would then have seen
             // another message than we do.
-            if !self.bytes.ends_with(b"\r\n") {
+            let before = match lines {
+                [.., before, _] => Some(before),
+                _ => self.bytes.last(),
+            };
+            if before != Some(&b'\r') {
                 return Err(HttpError::bad_request("a line of the head ends without CR"));
             }
-            if self.bytes.len() - self.line > 2 {
-                self.line = self.bytes.len();
+            let len = self.bytes.len() + lines.len();
+            if len - self.line > 2 {
+                self.line = len;
             } else if self.line > 0 {
-                return Ok(Fed::Complete(taken));
+                self.push(lines)?;
+                return Ok(Fed::Complete(end));
             } else {
                 self.bytes.clear();
+                begin = end;
                 self.empty_lines += 1;
                 if self.empty_lines > MAX_EMPTY_LINES {
                     return Err(HttpError::bad_request("empty lines instead of a head"));
                 }
             }
         }
+        let rest = input.get(begin..).unwrap_or_default();
+        self.check(rest)?;
+        self.push(rest)?;
         Ok(Fed::NeedMore)
     }
 
@@ -79,28 +87,27 @@ impl HeadBuffer {
         core::mem::take(self).bytes
     }
 
-    fn push(&mut self, piece: &[u8]) -> Result<(), HttpError> {
-        if let (true, Some(&first)) = (self.bytes.is_empty(), piece.first()) {
+    /// Whether more of the head, which is still in the input, can be its continuation.
+    fn check(&self, more: &[u8]) -> Result<(), HttpError> {
+        if let (true, Some(&first)) = (self.bytes.is_empty(), more.first()) {
             check_first(first)?;
         }
-        if piece.len() > self.room() {
+        if more.len() > MAX_HEAD.saturating_sub(self.bytes.len()) {
             return Err(if self.line == 0 {
                 HttpError::new(414, "the first line is longer than 16 KiB")
             } else {
                 HttpError::new(431, "the head is longer than 16 KiB")
             });
         }
-        self.bytes.extend_from_slice(piece);
         Ok(())
     }
 
-    fn room(&self) -> usize {
-        MAX_HEAD.saturating_sub(self.bytes.len())
-    }
-
-    fn reserve(&mut self, more: usize) -> Result<(), OutOfMemory> {
-        let more = more.min(self.room());
-        self.bytes.try_reserve(more).map_err(|_| OutOfMemory)
+    fn push(&mut self, more: &[u8]) -> Result<(), OutOfMemory> {
+        self.bytes
+            .try_reserve(more.len())
+            .map_err(|_| OutOfMemory)?;
+        self.bytes.extend_from_slice(more);
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use super::{cut_before, grammar, has_token, Fields, HttpError, Once, Values, MAX
 use crate::text::alike;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+use core::mem::MaybeUninit;
 
 /// A parsed request that owns its head. Every part it gives out is followed by a
 /// NUL, so that C can have it without a copy.
@@ -21,10 +22,11 @@ impl Request {
     /// Parses a whole head, as [`HeadBuffer`](super::HeadBuffer) gives it.
     pub fn parse(head: Vec<u8>) -> Result<Request, HttpError> {
         check_length(&head)?;
-        let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut parsed = httparse::Request::new(&mut slots);
+        // Not made empty beforehand, which would take longer than to parse a few.
+        let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut parsed = httparse::Request::new(&mut []);
         let extent = parsed
-            .parse(&head)
+            .parse_with_uninit_headers(&head, &mut slots)
             .map_err(|error| refuse(error, version(&head), "the request line is malformed"))?;
         check_extent(extent, &head)?;
         let (Some(method), Some(target), Some(minor)) =
@@ -95,6 +97,11 @@ impl Request {
     /// All headers as (name, value), in order.
     pub fn all(&self) -> impl Iterator<Item = (&CStr, &CStr)> {
         self.fields.all()
+    }
+
+    /// The same in bytes.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.lines()
     }
 
     /// For headers that must not be repeated.
@@ -196,7 +203,7 @@ fn check_host(
 ) -> Result<(), HttpError> {
     let mut hosts = headers
         .iter()
-        .filter(|header| alike(header.name.as_bytes(), b"host"));
+        .filter(|header| header.name.len() == 4 && alike(header.name.as_bytes(), b"Host"));
     let host = hosts.next().map(|header| header.value);
     if hosts.next().is_some() {
         return Err(HttpError::bad_request("several Host headers"));
