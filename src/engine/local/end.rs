@@ -177,6 +177,7 @@ impl Local {
         conn.phase = Phase::Lingering { until };
         conn.extra = None;
         conn.flags.set(Flags::HELD, false);
+        conn.flags.set(Flags::STASHED, false);
         let (fd, blocked) = (conn.stream.fd(), conn.flags.has(Flags::WATCHING));
         let Some(id) = self.conns.renew(id) else {
             return self.discard(id);
