@@ -22,8 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
-// Bytes of one read. All connections share the buffer: what is in it is used up before the next read.
-#define READ_SIZE (256 * 1024)
+// Bytes of one read, and so of the largest piece: fewer and larger ones cost less, and the kernel holds as much of a fast
+// sender. All connections share the buffer: what is in it is used up before the next read.
+#define READ_SIZE (512 * 1024)
 // How often all connections are looked at for what is due by time.
 #define SWEEP_MS 250
 // A peer that takes no byte of its echo for so long is dropped.
