@@ -393,7 +393,9 @@ impl Driver for Server {
             ),
         );
         self.open.fetch_sub(1, Ordering::Relaxed);
-        self.count_lone(engine.remote().deflate(id).flatten(), false);
+        if self.config.settings.limits.deflate.is_some() {
+            self.count_lone(engine.remote().deflate(id).flatten(), false);
+        }
         self.handler.closed(id, info);
     }
 
