@@ -57,7 +57,7 @@ ifeq ($(STD),)
 else
   FLAVOUR       := -std
   CARGO_PROFILE := $(if $(filter board,$(PROFILE)),board-std,release)
-  CARGO_FLAGS   :=
+  CARGO_FLAGS   := $(CARGO_EXTRA)
   RUSTC_FLAGS   :=
   LIBS_PRIVATE  := -lgcc_s -lrt -lpthread -lm -ldl
 endif
