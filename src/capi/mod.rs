@@ -36,6 +36,10 @@ mod server;
 mod status;
 #[cfg(feature = "dropin")]
 pub mod table;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_absent.rs"]
 mod tls;
 mod types;
 

@@ -6,21 +6,25 @@ use core::sync::atomic::{AtomicU64, Ordering};
 #[derive(Default)]
 pub struct Counter(AtomicU64);
 
+// On 32 bits each of these is a loop, too long to stand wherever something is counted.
 impl Counter {
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn add(&self, n: u64) {
         self.0.store(self.get().wrapping_add(n), Ordering::Relaxed);
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
     }
 
     pub fn subtract(&self, n: u64) {
-        self.0.store(self.get().wrapping_sub(n), Ordering::Relaxed);
+        self.add(n.wrapping_neg());
     }
 }
 

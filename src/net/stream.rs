@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use core::ffi::c_int;
 
 /// Plain, or TLS.
-pub struct Stream(FdOr<Secure>);
+pub struct Stream(FdOr<Secure, { cfg!(feature = "tls") }>);
 
 /// What a read brought.
 #[derive(Debug)]
@@ -45,10 +45,9 @@ impl Stream {
 
     /// TLS over the socket of a plain stream.
     pub fn secured(fd: Fd, session: Session) -> Result<Stream, OutOfMemory> {
-        match try_box(Secure::new(fd, session)) {
-            Ok(secure) => Ok(Stream(FdOr::boxed(secure))),
-            Err(_) => Err(OutOfMemory),
-        }
+        let secure = try_box(Secure::new(fd, session)).ok();
+        let boxed = secure.and_then(FdOr::boxed).ok_or(OutOfMemory)?;
+        Ok(Stream(boxed))
     }
 
     /// The same from here on for a stream that was plain so far. Without memory the stream is of no more use.

@@ -5,7 +5,6 @@ use crate::error::{Error, Status};
 use crate::proto::url::Host;
 use crate::text::Line;
 use alloc::ffi::CString;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::ffi::CStr;
@@ -13,20 +12,15 @@ use core::ffi::CStr;
 pub const MAX_PLAINTEXT: usize = 1 << 14;
 pub const MAX_RECORD: usize = MAX_PLAINTEXT;
 
-#[derive(Clone, Default)]
-pub struct ServerSource {
-    pub certificates: Vec<(String, String)>,
-    pub client_ca: Option<String>,
-    pub client_optional: bool,
-    pub clock_not_before: i64,
-}
+#[derive(Clone)]
+pub struct ServerSource(Infallible);
 
 #[derive(Clone)]
 pub struct ServerTls(Infallible);
 
 impl ServerTls {
-    pub fn load(_: &ServerSource) -> Result<ServerTls, Error> {
-        Err(no_tls())
+    pub fn load(source: &ServerSource) -> Result<ServerTls, Error> {
+        match source.0 {}
     }
 
     pub fn session(&self) -> Result<Session, Words> {
@@ -34,15 +28,7 @@ impl ServerTls {
     }
 }
 
-#[derive(Clone, Default)]
-pub struct ClientSource {
-    pub ca: Option<String>,
-    pub pins: Option<String>,
-    pub certificate: Option<(String, String)>,
-    pub server_name: Option<String>,
-    pub skip_verify: bool,
-    pub clock_not_before: i64,
-}
+pub struct ClientSource;
 
 #[derive(Debug)]
 pub struct ClientTls(Infallible);
@@ -57,7 +43,7 @@ impl ClientTls {
     }
 }
 
-fn no_tls() -> Error {
+pub fn no_tls() -> Error {
     Status::Unsupported.because("this build has no TLS")
 }
 

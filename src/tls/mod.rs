@@ -32,8 +32,8 @@ pub use session::{PeerInfo, Session, Step, MAX_PLAINTEXT, MAX_RECORD};
 mod absent;
 #[cfg(not(feature = "tls"))]
 pub use absent::{
-    ClientSource, ClientTls, PeerInfo, ServerSource, ServerTls, Session, Step, MAX_PLAINTEXT,
-    MAX_RECORD,
+    no_tls, ClientSource, ClientTls, PeerInfo, ServerSource, ServerTls, Session, Step,
+    MAX_PLAINTEXT, MAX_RECORD,
 };
 
 #[cfg(feature = "tls")]

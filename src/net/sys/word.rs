@@ -7,15 +7,16 @@ use core::marker::PhantomData;
 use core::mem::{align_of, ManuallyDrop};
 use core::ptr::NonNull;
 
-/// Owns either of both.
-pub struct FdOr<T> {
+/// Owns either of both. Without `BOXES` it is a descriptor always, so that what would be done with a box is left out when
+/// libws is compiled.
+pub struct FdOr<T, const BOXES: bool> {
     /// The pointer of the box, whose lowest bit is 0; or the descriptor above a lowest bit of 1.
     word: NonNull<T>,
     owned: PhantomData<Box<T>>,
 }
 
 // SAFETY: what it owns is a number or a Box<T>.
-unsafe impl<T: Send> Send for FdOr<T> {}
+unsafe impl<T: Send, const BOXES: bool> Send for FdOr<T, BOXES> {}
 
 /// Which of both it is.
 pub enum Which<B> {
@@ -24,10 +25,10 @@ pub enum Which<B> {
     Boxed(B),
 }
 
-impl<T> FdOr<T> {
+impl<T, const BOXES: bool> FdOr<T, BOXES> {
     const LOWEST_BIT_IS_FREE: () = assert!(align_of::<T>() > 1);
 
-    pub fn fd(fd: Fd) -> FdOr<T> {
+    pub fn fd(fd: Fd) -> FdOr<T, BOXES> {
         let () = Self::LOWEST_BIT_IS_FREE;
         let number = ManuallyDrop::new(fd).raw() as isize;
         let word = core::ptr::without_provenance_mut((number << 1 | 1) as usize);
@@ -39,12 +40,13 @@ impl<T> FdOr<T> {
         }
     }
 
-    pub fn boxed(value: Box<T>) -> FdOr<T> {
+    /// None without `BOXES`.
+    pub fn boxed(value: Box<T>) -> Option<FdOr<T, BOXES>> {
         let () = Self::LOWEST_BIT_IS_FREE;
-        FdOr {
+        BOXES.then(|| FdOr {
             word: NonNull::from(Box::leak(value)),
             owned: PhantomData,
-        }
+        })
     }
 
     #[inline(always)]
@@ -75,11 +77,11 @@ impl<T> FdOr<T> {
     #[inline(always)]
     fn number(&self) -> Option<ManuallyDrop<Fd>> {
         let word = self.word.as_ptr().addr() as isize;
-        (word & 1 == 1).then(|| ManuallyDrop::new(Fd::owning((word >> 1) as i32)))
+        (!BOXES || word & 1 == 1).then(|| ManuallyDrop::new(Fd::owning((word >> 1) as i32)))
     }
 }
 
-impl<T> Drop for FdOr<T> {
+impl<T, const BOXES: bool> Drop for FdOr<T, BOXES> {
     fn drop(&mut self) {
         match self.number() {
             Some(fd) => drop(ManuallyDrop::into_inner(fd)),
@@ -97,7 +99,8 @@ mod tests {
     #[test]
     fn holds_either_and_frees_it() {
         let told = Rc::new(());
-        let mut both = [FdOr::boxed(Box::new(told.clone())), FdOr::fd(Fd::none())];
+        let boxed = FdOr::<_, true>::boxed(Box::new(told.clone())).expect("boxes");
+        let mut both = [boxed, FdOr::fd(Fd::none())];
         assert!(both[0].take_fd().is_none());
         assert!(matches!(both[0].which(), Which::Boxed(inner) if Rc::ptr_eq(inner, &told)));
         for number in [0, 1, 77, i32::MAX >> 1] {
@@ -116,7 +119,7 @@ mod tests {
         assert_eq!(Rc::strong_count(&told), 2);
         drop(both);
         assert_eq!(Rc::strong_count(&told), 1);
-        assert_eq!(size_of::<FdOr<u64>>(), size_of::<usize>());
-        assert_eq!(size_of::<Option<FdOr<u64>>>(), size_of::<usize>());
+        assert_eq!(size_of::<FdOr<u64, true>>(), size_of::<usize>());
+        assert_eq!(size_of::<Option<FdOr<u64, true>>>(), size_of::<usize>());
     }
 }
