@@ -177,7 +177,7 @@ impl Client {
             url,
             subprotocols: self.config.subprotocols.as_deref(),
             headers: core::str::from_utf8(&headers).ok(),
-            deflate: self.config.settings.limits.deflate(),
+            deflate: self.config.settings.limits.deflate.as_ref(),
             key: state.key,
         };
         handshake::write_request(out, &offer)
@@ -271,7 +271,7 @@ impl Client {
         }
         let key = self.state.lock().key;
         let offered = self.config.subprotocols.as_deref();
-        let wanted = self.config.settings.limits.deflate();
+        let wanted = self.config.settings.limits.deflate.as_ref();
         let (subprotocol, deflate) = match handshake::read_response(head, &key, offered, wanted) {
             Ok(Answer::Interim) => return After::Interim { until },
             Ok(Answer::Agreed {

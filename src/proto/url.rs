@@ -13,7 +13,7 @@ pub use authority::{copy, Host};
 pub(super) use userinfo::UserInfo;
 pub(super) use userinfo::{basic, split_userinfo};
 
-use super::http::cut_before;
+use super::http::{cut_before, number};
 use crate::text::{alike, decimal, DIGITS};
 use alloc::string::String;
 pub(super) use authority::Authority;
@@ -198,12 +198,10 @@ fn check_socket_path(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn fd(number: &str) -> Result<ListenUrl<'_>, &'static str> {
-    let is_number = number.bytes().all(|b| b.is_ascii_digit());
-    match number.parse() {
-        Ok(fd) if is_number => Ok(ListenUrl::Fd(fd)),
-        _ => Err("fd: is not followed by the number of a descriptor"),
-    }
+fn fd(digits: &str) -> Result<ListenUrl<'_>, &'static str> {
+    let fd = number(digits.as_bytes()).and_then(|fd| i32::try_from(fd).ok());
+    fd.map(ListenUrl::Fd)
+        .ok_or("fd: is not followed by the number of a descriptor")
 }
 
 /// RFC 3986 2: visible ASCII.

@@ -66,7 +66,7 @@ impl Server {
         if view.agree(self.config.subprotocols.as_deref()).is_err() {
             return After::Drop(Ending::NoMemory);
         }
-        handshake.agree(self.config.settings.limits.deflate(), &view.request);
+        handshake.agree(self.config.settings.limits.deflate.as_ref(), &view.request);
         // The place is taken before the application is asked, since other loops upgrade, too.
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.config.max_connections {
             self.open.fetch_sub(1, Ordering::Relaxed);

@@ -9,8 +9,9 @@ use crate::net::sys::socket::Addr;
 use crate::text::{Line, Pen, Say};
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64::Engine as _;
+use base64ct::{Base64, Encoding};
 use core::fmt;
+use core::mem::size_of;
 use ring::digest;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature, WebPkiSupportedAlgorithms};
@@ -285,9 +286,8 @@ pub fn parse_pins(list: &str) -> Result<Vec<Pin>, Error> {
             .strip_prefix("sha256/")
             .map(|rest| rest.strip_prefix('/').unwrap_or(rest));
         let mut pin = [0; 32];
-        let engine = base64::engine::general_purpose::STANDARD;
-        let filled = digest.and_then(|text| engine.decode_slice(text, &mut pin).ok());
-        if filled != Some(pin.len()) {
+        let filled = digest.and_then(|text| Base64::decode(text, &mut pin).ok());
+        if filled.map(<[u8]>::len) != Some(size_of::<Pin>()) {
             return Err(Status::InvalidArg.because(words!(
                 "tls_pins: \"{}\" is not \"sha256/\" and 32 bytes in Base64",
                 entry
@@ -311,11 +311,8 @@ fn digest_of(key: &[&[u8]]) -> Pin {
 
 pub fn pin_text(pin: &Pin) -> String {
     let mut digits = [0; 44];
-    let engine = base64::engine::general_purpose::STANDARD;
-    let len = engine.encode_slice(pin, &mut digits).unwrap_or(0);
-    let digits = core::str::from_utf8(digits.get(..len).unwrap_or_default());
     let mut text = String::from("sha256/");
-    text.push_str(digits.unwrap_or(""));
+    text.push_str(Base64::encode(pin, &mut digits).unwrap_or(""));
     text
 }
 

@@ -102,7 +102,7 @@ impl Local {
 
     /// `send` would compress such a message.
     pub(super) fn packs(&mut self, id: ConnId, len: usize, plain: bool) -> bool {
-        let settings = self.settings.limits.deflate();
+        let settings = self.settings.limits.deflate.as_ref();
         let websocket = self.conns.get_mut(id).and_then(Conn::websocket);
         !plain && websocket.is_some_and(|c| c.packs(len, settings))
     }

@@ -5,7 +5,6 @@ use core::ops::Range;
 
 use super::{Kind, Outbox, Pool, Violation};
 use crate::proto::deflate;
-use crate::zlib;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -44,12 +43,6 @@ pub struct Limits {
 impl Limits {
     /// As a `pong_timeout`: the peer never counts as gone.
     pub const FOREVER: u32 = u32::MAX;
-
-    /// How messages are compressed. Where nothing can be, that is known when libws is compiled, which leaves out what would
-    /// follow.
-    pub fn deflate(&self) -> Option<&deflate::Settings> {
-        self.deflate.as_ref().filter(|_| zlib::present().is_some())
-    }
 }
 
 /// Where masking keys come from.

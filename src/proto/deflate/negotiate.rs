@@ -1,8 +1,12 @@
 //! Who compresses how: the parameters of RFC 7692 section 7.1, in offers and in answers.
+//!
+//! Where nothing can be compressed there are no `Settings`. But a reference to them looks as if it could be, so each function
+//! asks first, and what follows is left out of such a build.
 
 use super::{Agreed, Direction, Settings};
 use crate::proto::http::{append, is_token, trim};
 use crate::proto::OutOfMemory;
+use crate::zlib;
 use alloc::vec::Vec;
 
 const NAME: &[u8] = b"permessage-deflate";
@@ -38,6 +42,7 @@ pub fn answer<'a>(
     settings: &Settings,
     offers: impl Iterator<Item = &'a [u8]>,
 ) -> Option<(Agreed, Answer)> {
+    zlib::present()?;
     // 7: "If an endpoint gets a permessage-deflate offer [with] an extension parameter not defined for use in an offer
     // [, with an] invalid value, [or with] multiple extension parameters with the same name [...] the server MUST decline".
     let offer = offers.filter_map(Parameters::read).next()?;
@@ -121,6 +126,9 @@ fn offers(settings: &Settings) -> [Option<Parameters>; 2] {
 
 /// Appends the header line of a client's offers.
 pub fn write_offers(out: &mut Vec<u8>, settings: &Settings) -> Result<(), OutOfMemory> {
+    if zlib::present().is_none() {
+        return Ok(());
+    }
     let mut before: &[u8] = b"Sec-WebSocket-Extensions: ";
     for offer in offers(settings).iter().flatten() {
         append(out, &[before])?;
@@ -132,7 +140,7 @@ pub fn write_offers(out: &mut Vec<u8>, settings: &Settings) -> Result<(), OutOfM
 
 /// What a client makes of the server's answer, an element of the header.
 pub fn read_answer(settings: &Settings, element: &[u8]) -> Result<Agreed, &'static str> {
-    if name_of(element) != NAME {
+    if zlib::present().is_none() || name_of(element) != NAME {
         return Err("the server uses an extension that was not offered");
     }
     // 7: "A client MUST _Fail the WebSocket Connection_ if the peer server accepted an extension negotiation offer [with] an

@@ -32,7 +32,7 @@ impl Endpoint {
             url,
             subprotocols: endpoint.settings.subprotocols.as_deref(),
             headers,
-            deflate: endpoint.settings.limits.deflate(),
+            deflate: endpoint.settings.limits.deflate.as_ref(),
             key,
         };
         handshake::write_request(&mut request, &offer)?;
@@ -125,7 +125,7 @@ impl Endpoint {
             return None;
         };
         let offered = self.settings.subprotocols.as_deref();
-        match handshake::read_response(head, key, offered, self.settings.limits.deflate()) {
+        match handshake::read_response(head, key, offered, self.settings.limits.deflate.as_ref()) {
             Ok(Answer::Interim) => None,
             Ok(Answer::Agreed {
                 subprotocol,
@@ -196,7 +196,7 @@ impl Endpoint {
         let agreed = chosen.as_ref().unwrap_or(&view.subprotocol);
         let agreed = agreed.as_ref().and_then(|name| name.to_str().ok());
         let mut out = Vec::new();
-        handshake.agree(self.settings.limits.deflate(), &view.request);
+        handshake.agree(self.settings.limits.deflate.as_ref(), &view.request);
         handshake::write_accept(&mut out, &handshake, agreed, &lines)?;
         self.out.push(&[&out])?;
         if let Some(chosen) = chosen {

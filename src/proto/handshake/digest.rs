@@ -1,7 +1,6 @@
 //! SHA-1 and base64, as far as a handshake needs them.
 
-use base64::engine::general_purpose::STANDARD;
-use base64::Engine;
+use base64ct::{Base64, Encoding};
 use sha1::{Digest, Sha1};
 
 /// SHA-1 of the parts, one after the other.
@@ -16,7 +15,7 @@ pub(super) fn sha1(parts: &[&[u8]]) -> [u8; 20] {
 /// Fills `out`, which has four digits for every three bytes or part of them.
 pub(crate) fn base64(bytes: &[u8], out: &mut [u8]) {
     // It fits, as the caller has seen to it.
-    let _ = STANDARD.encode_slice(bytes, out);
+    let _ = Base64::encode(bytes, out);
 }
 
 fn is_digit(byte: u8) -> bool {

@@ -1,7 +1,7 @@
 //! `host [ ":" port ]`
 
 use super::ip;
-use crate::proto::http::cut_before;
+use crate::proto::http::{cut_before, number};
 use alloc::string::String;
 
 /// A host as it stands in a URL.
@@ -66,11 +66,8 @@ fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
 }
 
 fn parse_port(port: &str) -> Result<u16, &'static str> {
-    const WRONG: &str = "the port is not a number up to 65535";
-    if !port.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(WRONG);
-    }
-    port.parse().map_err(|_| WRONG)
+    let port = number(port.as_bytes()).and_then(|port| u16::try_from(port).ok());
+    port.ok_or("the port is not a number up to 65535")
 }
 
 fn host(text: &str) -> Result<Host, &'static str> {
