@@ -10,6 +10,13 @@ use crate::zlib;
 use alloc::vec::Vec;
 
 const NAME: &[u8] = b"permessage-deflate";
+/// Of its parameters.
+const NAMES: [&[u8]; 4] = [
+    b"server_no_context_takeover",
+    b"client_no_context_takeover",
+    b"server_max_window_bits",
+    b"client_max_window_bits",
+];
 
 /// One element of `Sec-WebSocket-Extensions`, as the RFC's four parameters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -181,31 +188,22 @@ impl Parameters {
             return None;
         }
         let mut read = Parameters::default();
+        let mut seen = [false; NAMES.len()];
         for part in parts {
             let mut halves = part.splitn(2, |&b| b == b'=').map(trim);
             let name = halves.next().unwrap_or_default();
-            let value = halves.next();
-            let fresh = match (name, value) {
-                (b"server_no_context_takeover", None) => {
-                    !core::mem::replace(&mut read.server_no_context_takeover, true)
-                }
-                (b"client_no_context_takeover", None) => {
-                    !core::mem::replace(&mut read.client_no_context_takeover, true)
-                }
-                (b"server_max_window_bits", Some(value)) => {
-                    read.server_max_window_bits.replace(bits(value)?).is_none()
-                }
-                (b"client_max_window_bits", value) => {
-                    let bits = match value {
-                        None => Bits::Any,
-                        Some(value) => Bits::Up(bits(value)?),
-                    };
-                    read.client_max_window_bits.replace(bits).is_none()
-                }
-                _ => false,
-            };
-            if !fresh {
+            let value = halves.next().map(bits);
+            let place = NAMES.iter().position(|known| *known == name)?;
+            if core::mem::replace(seen.get_mut(place)?, true) {
                 return None;
+            }
+            match (place, value) {
+                (0, None) => read.server_no_context_takeover = true,
+                (1, None) => read.client_no_context_takeover = true,
+                (2, Some(bits)) => read.server_max_window_bits = Some(bits?),
+                (3, None) => read.client_max_window_bits = Some(Bits::Any),
+                (3, Some(bits)) => read.client_max_window_bits = Some(Bits::Up(bits?)),
+                _ => return None,
             }
         }
         Some(read)
@@ -228,21 +226,23 @@ impl Parameters {
     }
 
     fn write(&self, out: &mut Vec<u8>) -> Result<(), OutOfMemory> {
+        let server_bits = self.server_max_window_bits.map(Bits::Up);
+        let flag = |on: bool| on.then_some(Bits::Any);
+        let values = [
+            flag(self.server_no_context_takeover),
+            flag(self.client_no_context_takeover),
+            server_bits,
+            self.client_max_window_bits,
+        ];
         append(out, &[NAME])?;
-        if self.server_no_context_takeover {
-            append(out, &[b"; server_no_context_takeover"])?;
+        for (name, value) in NAMES.iter().zip(values) {
+            match value {
+                None => {}
+                Some(Bits::Any) => append(out, &[b"; ", name])?,
+                Some(Bits::Up(bits)) => append(out, &[b"; ", name, b"=", digits(bits)])?,
+            }
         }
-        if self.client_no_context_takeover {
-            append(out, &[b"; client_no_context_takeover"])?;
-        }
-        if let Some(bits) = self.server_max_window_bits {
-            append(out, &[b"; server_max_window_bits=", digits(bits)])?;
-        }
-        match self.client_max_window_bits {
-            None => Ok(()),
-            Some(Bits::Any) => append(out, &[b"; client_max_window_bits"]),
-            Some(Bits::Up(bits)) => append(out, &[b"; client_max_window_bits=", digits(bits)]),
-        }
+        Ok(())
     }
 }
 
