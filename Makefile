@@ -119,6 +119,7 @@ help:
 	@echo 'REACH=0           clients without proxies, redirects, kept cookies'
 	@echo 'DEFLATE=system    compress with the system'"'"'s libz instead of zlib-rs inside; 0: not at all, as for boards'
 	@echo 'TARGET=armv7-unknown-linux-gnueabihf CC=arm-linux-gnueabihf-gcc    for another machine'
+	@echo 'THUMB=0           of make cross: ARM code on armv7 instead of Thumb-2'
 	@echo 'BUILD=DIR         build there instead of in $(BUILD)'
 
 # The library

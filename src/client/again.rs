@@ -92,11 +92,11 @@ impl Client {
             None => self.resolve(engine),
             Some(None) => self.begin(engine),
             Some(Some(status)) if self.controls.is_forbidden() => {
-                engine.with(|l| l.set_timer(RECONNECT, None));
+                engine.set_timer(RECONNECT, None);
                 self.over(status);
             }
             Some(Some(_)) if hurry => {
-                engine.with(|l| l.set_timer(RECONNECT, None));
+                engine.set_timer(RECONNECT, None);
                 self.begin(engine);
             }
             Some(Some(_)) => self.pump_if_asked(),
@@ -120,7 +120,7 @@ impl Client {
 
     pub(super) fn attempt_failed(&self, engine: &Engine, failure: Failure) {
         engine.counters().handshakes_failed.add(1);
-        engine.with(|l| l.set_timer(ATTEMPT, None));
+        engine.set_timer(ATTEMPT, None);
         log::info(&failure.text);
         *self.error.lock() = failure.text.clone();
         let info = CloseInfo {
@@ -196,7 +196,7 @@ impl Client {
             state.backoff.fail(bounds, end.pace, end.after, random)
         };
         log::info(words!("connecting again in {} ms", delay as usize));
-        engine.with(|l| l.set_timer(RECONNECT, Some(monotonic_ms() + delay)));
+        engine.set_timer(RECONNECT, Some(monotonic_ms() + delay));
         self.handler.reconnecting(&Reconnect {
             attempt,
             delay,
@@ -228,7 +228,7 @@ impl Client {
         match stage_is {
             Some(true) => self.close_if_asked(),
             Some(false) => {
-                engine.with(|l| l.set_timer(RECONNECT, None));
+                engine.set_timer(RECONNECT, None);
                 self.over(Status::Ok);
             }
             None if self.abandon(engine) => {

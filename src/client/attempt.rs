@@ -192,7 +192,7 @@ impl Client {
         }
         state.stage = Stage::Resolving;
         let deadline = state.deadline;
-        engine.with(|l| l.set_timer(ATTEMPT, Some(deadline)));
+        engine.set_timer(ATTEMPT, Some(deadline));
     }
 
     /// Takes the answer of the lookup if it is there.
@@ -205,7 +205,7 @@ impl Client {
             state.lookup = None;
             answer
         };
-        engine.with(|l| l.set_timer(ATTEMPT, None));
+        engine.set_timer(ATTEMPT, None);
         match answer {
             Ok(addrs) => self.race(engine, addrs),
             Err(error) => {
@@ -261,7 +261,7 @@ impl Client {
                 Next::Start(addr) => {
                     if state.flying.len() >= MAX_FLYING {
                         let (oldest, _) = state.flying.remove(0);
-                        engine.with(|l| l.end(oldest, Ending::Abandoned));
+                        engine.end(oldest, Ending::Abandoned);
                     }
                     let deadline = state.deadline;
                     let begun = self.dial(&addr).and_then(|fd| {
@@ -279,11 +279,11 @@ impl Client {
                     }
                 }
                 Next::At(at) => {
-                    engine.with(|l| l.set_timer(RACE, Some(at)));
+                    engine.set_timer(RACE, Some(at));
                     return;
                 }
                 Next::Nothing => {
-                    engine.with(|l| l.set_timer(RACE, None));
+                    engine.set_timer(RACE, None);
                     if flying {
                         return;
                     }
@@ -330,10 +330,10 @@ impl Client {
             };
             while let Some((other, _)) = state.flying.pop() {
                 if other != id {
-                    engine.with(|l| l.end(other, Ending::Abandoned));
+                    engine.end(other, Ending::Abandoned);
                 }
             }
-            engine.with(|l| l.set_timer(RACE, None));
+            engine.set_timer(RACE, None);
             state.stage = Stage::Through {
                 id,
                 addr,
@@ -430,13 +430,13 @@ impl Client {
         match &state.stage {
             Stage::Through { id, .. } => {
                 let id = *id;
-                engine.with(|l| l.end(id, Ending::Abandoned));
+                engine.end(id, Ending::Abandoned);
             }
             Stage::Racing => {
                 while let Some((id, _)) = state.flying.pop() {
-                    engine.with(|l| l.end(id, Ending::Abandoned));
+                    engine.end(id, Ending::Abandoned);
                 }
-                engine.with(|l| l.set_timer(RACE, None));
+                engine.set_timer(RACE, None);
             }
             Stage::Resolving => {}
             _ => return false,

@@ -54,7 +54,7 @@ impl Client {
         match asked {
             None => self.secure(engine, id),
             Some(Ok((out, raw))) => self.say(engine, id, &out, raw),
-            Some(Err(OutOfMemory)) => drop(engine.with(|l| l.end(id, Ending::NoMemory))),
+            Some(Err(OutOfMemory)) => engine.end(id, Ending::NoMemory),
         }
     }
 
@@ -102,7 +102,7 @@ impl Client {
             Err(error) => {
                 *at = input.len();
                 self.state.lock().failure = Some(refused_by_proxy(error, 0));
-                engine.with(|l| l.end(id, Ending::Abandoned));
+                engine.end(id, Ending::Abandoned);
             }
         }
     }
@@ -125,7 +125,7 @@ impl Client {
             Ok(()) => self.request(engine, id),
             Err(failure) => {
                 self.state.lock().failure = Some(*failure);
-                engine.with(|l| l.end(id, Ending::Abandoned));
+                engine.end(id, Ending::Abandoned);
             }
         }
     }
@@ -151,7 +151,7 @@ impl Client {
         let Some(Ok(key)) = engine.with(|l| l.random.take::<16>()) else {
             let text = words!("websocket: the kernel gives no random bytes");
             self.state.lock().failure = Some(Failure::new(Status::Io, text));
-            engine.with(|l| l.end(id, Ending::Abandoned));
+            engine.end(id, Ending::Abandoned);
             return;
         };
         let mut out = Vec::new();
@@ -165,7 +165,7 @@ impl Client {
         };
         match written {
             Ok(()) => self.say(engine, id, &out, false),
-            Err(OutOfMemory) => drop(engine.with(|l| l.end(id, Ending::NoMemory))),
+            Err(OutOfMemory) => engine.end(id, Ending::NoMemory),
         }
     }
 

@@ -233,6 +233,19 @@ impl Engine {
         self.local.open().map(|mut local| body(&mut local))
     }
 
+    // ---- for the driver, in the loop's thread ----
+
+    #[inline(never)]
+    pub fn end(&self, id: ConnId, ending: Ending) {
+        self.with(|l| l.end(id, ending));
+    }
+
+    /// Sets or removes a timer of the driver. Without memory there is none.
+    #[inline(never)]
+    pub fn set_timer(&self, key: u32, at: Option<u64>) {
+        let _ = self.with(|l| l.set_timer(key, at));
+    }
+
     // ---- sending, from any thread ----
 
     #[cfg_attr(not(libws_small), inline(always))]
