@@ -1,5 +1,5 @@
 //! The sizes of the stripped `libws.so` for ARM, against the table in tests/sizes.txt: none may grow by more than 2 %.
-//! A goal is a size in KiB, or with a plus what may be added to the flavour `board` of the same target.
+//! A goal is a size in KiB, or with a plus what may be added to the flavour `proto` of the same target.
 //!
 //! LIBWS_ARM is the folder that scripts/test-arm fills; without it nothing is checked, which is said aloud.
 //! UPDATE_SIZES=1 writes the table anew. The toolchain is the one of cross/debian-setup, so that the sizes are the same
@@ -39,7 +39,7 @@ fn no_build_grows_by_more_than_two_percent() {
         };
         measured += 1;
         let change = (bytes as f64 / row.bytes as f64 - 1.0) * 100.0;
-        let goal = verdict(&row.goal, bytes, size(&arm, "board", &row.target));
+        let goal = verdict(&row.goal, bytes, size(&arm, "proto", &row.target));
         println!(
             "{:<14} {:<32} {:>8} {:>8} {:>+6.1}% {goal}",
             row.flavour, row.target, bytes, row.bytes, change
@@ -72,12 +72,12 @@ fn size(arm: &Path, flavour: &str, target: &str) -> Option<u64> {
     fs::metadata(library).ok().map(|data| data.len())
 }
 
-/// How `bytes` compare with a goal; `board` is the size of what a goal with a plus is added to.
-fn verdict(goal: &str, bytes: u64, board: Option<u64>) -> String {
-    let (counted, base) = match (goal.strip_prefix('+'), board) {
+/// How `bytes` compare with a goal; `base` is the size of what a goal with a plus is added to.
+fn verdict(goal: &str, bytes: u64, base: Option<u64>) -> String {
+    let (counted, base) = match (goal.strip_prefix('+'), base) {
         (None, _) => (goal, 0),
-        (Some(_), None) => return format!("{goal} KiB: board is not built"),
-        (Some(kib), Some(board)) => (kib, board),
+        (Some(_), None) => return format!("{goal} KiB: proto is not built"),
+        (Some(kib), Some(base)) => (kib, base),
     };
     let counted: f64 = counted.parse().expect("a number of KiB");
     let kib = (bytes as f64 - base as f64) / 1024.0;
