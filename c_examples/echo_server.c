@@ -1,7 +1,8 @@
 // echo_server: sends every message back and loses none, however slow the peer. Run: echo_server --port 9001
 //
 // ws_server_send() never blocks: it answers WS_ERR_AGAIN when the peer does not read and its queue is full. Here
-// the one message that was refused is kept, and reading from that peer is paused until on_writable.
+// the one message that was refused is kept, and reading from that peer is paused until on_writable. With --pieces a message
+// is sent back piece by piece as it comes, so that one of any size is never stored.
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -29,12 +30,17 @@ struct options {
     int reuse_port;
     unsigned long pong_timeout;
     int deflate;
+    int pieces;
     int quiet;
 };
 
-// A message that the send queue had no room for; the conn_user of its connection.
+// With --pieces: bytes that are read at once, so that no piece is larger.
+static const size_t piece_size = 512 * 1024;
+
+// A message or piece that the send queue had no room for; the conn_user of its connection.
 struct held {
     ws_kind kind;
+    int last; // of a piece
     size_t len;
     unsigned char data[];
 };
@@ -75,17 +81,26 @@ static void on_open(ws_server *server, ws_conn_id conn, const ws_request *reques
             deflate.active ? ", with compression" : "");
 }
 
-// Keeps a copy of the message and stops reading, so that no second one can come before it is sent.
-static ws_status hold(ws_server *server, ws_conn_id conn, const ws_message *message)
+static ws_status send_back(ws_server *server, ws_conn_id conn, const struct options *options, ws_kind kind,
+                           const void *data, size_t len, int last)
 {
-    struct held *held = malloc(sizeof *held + message->len);
+    if (options->pieces)
+        return ws_server_send_piece(server, conn, kind, data, len, last);
+    return ws_server_send(server, conn, kind, data, len);
+}
+
+// Keeps a copy of what was refused and stops reading, so that nothing more can come before it is sent.
+static ws_status hold(ws_server *server, ws_conn_id conn, ws_kind kind, const void *data, size_t len, int last)
+{
+    struct held *held = malloc(sizeof *held + len);
     ws_status status;
 
     if (held == NULL)
         return WS_ERR_NO_MEMORY;
-    held->kind = message->kind;
-    held->len = message->len;
-    memcpy(held->data, message->data, message->len);
+    held->kind = kind;
+    held->last = last;
+    held->len = len;
+    memcpy(held->data, data, len);
 
     status = ws_server_set_conn_user(server, conn, held);
     if (status != WS_OK) {
@@ -106,15 +121,25 @@ static void give_up(ws_server *server, ws_conn_id conn, ws_status status)
         fprintf(stderr, "echo_server: close: %s\n", ws_last_error());
 }
 
-static void on_message(ws_server *server, ws_conn_id conn, const ws_message *message, void *user)
+static void echo(ws_server *server, ws_conn_id conn, const struct options *options, ws_kind kind, const void *data,
+                 size_t len, int last)
 {
-    ws_status status = ws_server_send(server, conn, message->kind, message->data, message->len);
+    ws_status status = send_back(server, conn, options, kind, data, len, last);
 
-    (void)user;
     if (status == WS_ERR_AGAIN)
-        status = hold(server, conn, message);
+        status = hold(server, conn, kind, data, len, last);
     if (status != WS_OK)
         give_up(server, conn, status);
+}
+
+static void on_message(ws_server *server, ws_conn_id conn, const ws_message *message, void *user)
+{
+    echo(server, conn, user, message->kind, message->data, message->len, 1);
+}
+
+static void on_piece(ws_server *server, ws_conn_id conn, const ws_piece *piece, void *user)
+{
+    echo(server, conn, user, piece->kind, piece->data, piece->len, piece->last);
 }
 
 static void on_writable(ws_server *server, ws_conn_id conn, void *user)
@@ -122,10 +147,9 @@ static void on_writable(ws_server *server, ws_conn_id conn, void *user)
     struct held *held = ws_server_conn_user(server, conn);
     ws_status status;
 
-    (void)user;
     if (held == NULL)
         return;
-    status = ws_server_send(server, conn, held->kind, held->data, held->len);
+    status = send_back(server, conn, user, held->kind, held->data, held->len, held->last);
     if (status == WS_ERR_AGAIN)
         return; // on_writable comes again
     if (status == WS_OK)
@@ -157,12 +181,13 @@ static void print_help(void)
          "  --port PORT             port; 0 picks a free one (9001)\n"
          "  --path PATH             serve this path only (any)\n"
          "  --threads N             event-loop threads, 1 to 64 (1)\n"
-         "  --max-message BYTES     largest message taken (1048576)\n"
+         "  --max-message BYTES     largest message taken (1048576; with --pieces any)\n"
          "  --handshake-timeout MS  time for a request to arrive (5000)\n"
          "  --ping-interval MS      ping after that much silence, 0: never (30000)\n"
          "  --reuse-port            share the port with other processes that say so too\n"
          "  --pong-timeout MS       silence after that before a peer counts as gone (10000)\n"
          "  --deflate [MODE]        compress, where the client agrees: small, balanced (balanced) or best\n"
+         "  --pieces                send back piece by piece what comes, storing no message\n"
          "  --tls-cert FILE         certificate chain (PEM): serve wss:// instead of ws://\n"
          "  --tls-key FILE          its key (PEM)\n"
          "  --tls-client-ca FILE    clients must have a certificate signed by one of these (PEM)\n"
@@ -226,6 +251,7 @@ static int read_options(int argc, char **argv, struct options *options)
         PONG_TIMEOUT,
         REUSE_PORT,
         DEFLATE,
+        PIECES,
         TLS_CERT,
         TLS_KEY,
         TLS_CLIENT_CA,
@@ -243,6 +269,7 @@ static int read_options(int argc, char **argv, struct options *options)
         {"reuse-port", no_argument, NULL, REUSE_PORT},
         {"pong-timeout", required_argument, NULL, PONG_TIMEOUT},
         {"deflate", optional_argument, NULL, DEFLATE},
+        {"pieces", no_argument, NULL, PIECES},
         {"tls-cert", required_argument, NULL, TLS_CERT},
         {"tls-key", required_argument, NULL, TLS_KEY},
         {"tls-client-ca", required_argument, NULL, TLS_CLIENT_CA},
@@ -285,6 +312,9 @@ static int read_options(int argc, char **argv, struct options *options)
             break;
         case DEFLATE:
             bad = read_deflate(optarg, argc, argv, &options->deflate);
+            break;
+        case PIECES:
+            options->pieces = 1;
             break;
         case TLS_CERT:
             options->tls_cert = optarg;
@@ -330,14 +360,22 @@ static int make_url(char *url, size_t size, const struct options *options, unsig
 static ws_server *make_server(struct options *options)
 {
     ws_server_config config = {.struct_size = sizeof config};
+    size_t largest = options->max_message;
     ws_server *server;
 
     config.threads = (uint32_t)options->threads;
     config.path = options->path;
     config.max_connections = 100000;
     config.max_message_size = options->max_message;
-    // Two of the largest messages: when on_writable comes, half the queue is free and the one held surely fits.
-    config.max_send_queue = 2 * (size_t)options->max_message + 64 * 1024;
+    if (options->pieces) {
+        config.receive_buffer_size = piece_size;
+        largest = piece_size;
+        config.on_piece = on_piece;
+    } else {
+        config.on_message = on_message;
+    }
+    // Two of the largest: when on_writable comes, half the queue is free and the one held surely fits.
+    config.max_send_queue = 2 * largest + 64 * 1024;
     config.handshake_timeout_ms = (uint32_t)options->handshake_timeout;
     config.ping_interval_ms = options->ping_interval == 0 ? WS_NEVER : (uint32_t)options->ping_interval;
     config.pong_timeout_ms = (uint32_t)options->pong_timeout;
@@ -346,7 +384,6 @@ static ws_server *make_server(struct options *options)
     config.tls_key = options->tls_key;
     config.tls_client_ca = options->tls_client_ca;
     config.on_open = on_open;
-    config.on_message = on_message;
     config.on_writable = on_writable;
     config.on_close = on_close;
     config.user = options;
@@ -387,7 +424,6 @@ int main(int argc, char **argv)
         .host = "127.0.0.1",
         .port = 9001,
         .threads = 1,
-        .max_message = 1024 * 1024,
         .handshake_timeout = 5000,
         .ping_interval = 30000,
         .pong_timeout = 10000,
@@ -397,6 +433,8 @@ int main(int argc, char **argv)
 
     if (result != 0)
         return result > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (options.max_message == 0 && !options.pieces)
+        options.max_message = 1024 * 1024;
     server = make_server(&options);
     if (server == NULL)
         return EXIT_FAILURE;

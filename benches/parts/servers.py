@@ -56,13 +56,12 @@ class Server:
 
 
 def echo_server(name, program):
-    """An echo_server of ours, perhaps from another build; in pieces, the reactor_echo beside it."""
+    """An echo_server of ours, perhaps from another build."""
     options = ["--quiet", "--port", "0", "--max-message", str(LARGEST_MESSAGE)]
-    reactor = os.path.join(os.path.dirname(program), "reactor_echo")
     variants = {"two threads": [program, "--threads", "2"] + options}
     # That of an older build may not know the option.
-    if os.access(reactor, os.X_OK) and "--pieces" in help_of(reactor):
-        variants["pieces"] = [reactor, "--pieces"] + options
+    if "--pieces" in help_of(program):
+        variants["pieces"] = [program, "--pieces"] + options
     return Server(name, [program] + options, variants, announces=True)
 
 

@@ -51,8 +51,9 @@ pub struct ws_client_config {
     /// one fails the connection with close code 1009 as soon as its length is announced.
     pub max_message_size: usize,
     /// Bytes queued, frame heads included [256 KiB, or what one message of max_message_size takes
-    /// if that is more]. A message that would exceed it is refused with WS_ERR_AGAIN; one that is
-    /// larger by itself with WS_ERR_TOO_BIG.
+    /// if that is more, or with on_piece a piece of receive_buffer_size]. A message or piece that
+    /// would exceed it is refused with WS_ERR_AGAIN; one that is larger by itself with
+    /// WS_ERR_TOO_BIG.
     pub max_send_queue: usize,
     /// Bytes of the receive buffer, 4 KiB to 16 MiB [256 KiB]. Memory is used only as far as it
     /// gets filled.
@@ -249,7 +250,7 @@ pub unsafe extern "C" fn ws_client_fd(client: *const ws_client) -> c_int {
 /// WS_UNCOMPRESSED may be or'ed to. max_send_queue is compared with len before it is compressed.
 /// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called.
 /// WS_ERR_CLOSED: not open. WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue),
-/// WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
+/// WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG (also while a message in pieces is unfinished). [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_send(
     client: *mut ws_client,
@@ -260,6 +261,24 @@ pub unsafe extern "C" fn ws_client_send(
     guard::client(client, |c| {
         let (kind, plain) = guard::outgoing(kind)?;
         c.send(kind, guard::data(data, len)?, plain)
+    })
+}
+
+/// Sends a piece of a message, as ws_server_send_piece() does; each is copied. Messages of
+/// ws_client_enqueue() wait until the last piece. A message that was begun on a connection that has ended
+/// is lost, also when there is a new connection by now: a thread other than the client's is told by
+/// WS_ERR_CLOSED, once; in callbacks on_close has told. The next piece begins a message.
+/// WS_ERR_CLOSED: not open, or that. Else as ws_server_send_piece(). [any thread]
+#[no_mangle]
+pub unsafe extern "C" fn ws_client_send_piece(
+    client: *mut ws_client,
+    kind: c_int,
+    data: *const c_void,
+    len: usize,
+    last: c_int,
+) -> ws_status {
+    guard::client(client, |c| {
+        c.send_part(&guard::part(kind, data, len, last)?)
     })
 }
 

@@ -52,6 +52,8 @@ impl ws_server_config {
             // SAFETY: a struct that begins with its size, as the caller promises.
             deflate: unsafe { deflate::settings(self.deflate, self.deflate_options) }?,
         };
+        let (receive_buffer, max_send_queue) =
+            buffers(self.receive_buffer_size, self.max_send_queue, &limits)?;
         // SAFETY: texts, as ws_server_new() asks for.
         let (path, subprotocols, allowed_origins, allowed_hosts) = unsafe {
             (
@@ -76,10 +78,10 @@ impl ws_server_config {
             settings: Settings {
                 role: Role::Server,
                 limits,
-                max_send_queue: send_queue(self.max_send_queue, limits.max_message),
+                max_send_queue,
                 handshake_timeout: or(self.handshake_timeout_ms, HANDSHAKE_TIMEOUT),
                 keepalive: keepalive(self.keepalive_s),
-                receive_buffer: receive_buffer(self.receive_buffer_size)?,
+                receive_buffer,
                 slots: connections as usize + SPARE_SLOTS,
             },
             path,
@@ -129,6 +131,8 @@ impl ws_client_config {
             // SAFETY: a struct that begins with its size, as the caller promises.
             deflate: unsafe { deflate::settings(self.deflate, self.deflate_options) }?,
         };
+        let (receive_buffer, max_send_queue) =
+            buffers(self.receive_buffer_size, self.max_send_queue, &limits)?;
         let connect_timeout = or(self.connect_timeout_ms, CONNECT_TIMEOUT);
         let min = self.reconnect_min_ms;
         if min == 0 && self.reconnect_max_ms != 0 {
@@ -143,10 +147,10 @@ impl ws_client_config {
             settings: Settings {
                 role: Role::Client,
                 limits,
-                max_send_queue: send_queue(self.max_send_queue, limits.max_message),
+                max_send_queue,
                 handshake_timeout: connect_timeout,
                 keepalive: keepalive(self.keepalive_s),
-                receive_buffer: receive_buffer(self.receive_buffer_size)?,
+                receive_buffer,
                 slots: client::SLOTS,
             },
             url: parsed,
@@ -257,6 +261,16 @@ pub fn send_queue(bytes: usize, max_message: u64) -> usize {
         }
         _ => SEND_QUEUE,
     }
+}
+
+/// The receive buffer and the send queue; by default the queue has room for the largest piece, too.
+fn buffers(receive: usize, send: usize, limits: &Limits) -> Result<(usize, usize), Error> {
+    let receive = receive_buffer(receive)?;
+    let piece = match limits.pieces && send == 0 {
+        true => receive + MAX_HEAD,
+        false => 0,
+    };
+    Ok((receive, send_queue(send, limits.max_message).max(piece)))
 }
 
 fn receive_buffer(bytes: usize) -> Result<usize, Error> {

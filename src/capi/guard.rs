@@ -18,6 +18,7 @@ use super::status::ws_status;
 use super::types::ws_stats;
 use crate::client::Client;
 use crate::engine::stats::Stats;
+use crate::engine::Part;
 use crate::error::{self, Error, Status};
 use crate::guard::contain;
 use crate::net::sys::Errno;
@@ -299,6 +300,23 @@ pub fn outgoing(kind: c_int) -> Result<(Kind, bool), Error> {
         2 => Ok((Kind::Binary, false)),
         flagged => plain(flagged),
     }
+}
+
+/// What the send_piece functions are given.
+pub unsafe fn part<'a>(
+    kind: c_int,
+    bytes: *const c_void,
+    len: usize,
+    last: c_int,
+) -> Result<Part<'a>, Error> {
+    let (kind, plain) = outgoing(kind)?;
+    Ok(Part {
+        kind,
+        // SAFETY: readable for len bytes, as the caller promises.
+        data: unsafe { data(bytes, len) }?,
+        last: last != 0,
+        plain,
+    })
 }
 
 #[cold]

@@ -35,8 +35,9 @@ pub struct ws_server_config {
     /// one fails the connection with close code 1009 as soon as its length is announced.
     pub max_message_size: usize,
     /// Bytes queued for one connection, frame heads included [256 KiB, or what one message of
-    /// max_message_size takes if that is more]. A message that would exceed it is refused with
-    /// WS_ERR_AGAIN; one that is larger by itself with WS_ERR_TOO_BIG. Counted up to 4 GiB.
+    /// max_message_size takes if that is more, or with on_piece a piece of receive_buffer_size]. A
+    /// message or piece that would exceed it is refused with WS_ERR_AGAIN; one that is larger by
+    /// itself with WS_ERR_TOO_BIG. Counted up to 4 GiB.
     pub max_send_queue: usize,
     /// Bytes of an event loop's receive buffer, which all its connections share, 4 KiB to 16 MiB
     /// [256 KiB]. Memory is used only as far as it gets filled. 64 KiB suits a small board; below
@@ -313,7 +314,7 @@ pub unsafe extern "C" fn ws_server_free(server: *mut ws_server) -> ws_status {
 /// WS_UNCOMPRESSED may be or'ed to. max_send_queue is compared with len before it is compressed.
 /// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing was queued, on_writable will be called.
 /// WS_ERR_CLOSED, WS_ERR_UTF8, WS_ERR_TOO_BIG (larger than max_send_queue), WS_ERR_NO_MEMORY,
-/// WS_ERR_INVALID_ARG. [any thread]
+/// WS_ERR_INVALID_ARG (also while a message in pieces is unfinished). [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_send(
     server: *mut ws_server,
@@ -325,6 +326,37 @@ pub unsafe extern "C" fn ws_server_send(
     guard::server(server, |s| {
         let (kind, plain) = guard::outgoing(kind)?;
         s.send(ConnId(conn), kind, guard::data(data, len)?, plain)
+    })
+}
+
+/// Sends a piece of a message, one WebSocket fragment (RFC 6455 section 5.4): for messages that are not
+/// in memory as a whole. The first call begins a message, each further one continues it, and the one
+/// with last other than 0 ends it; the message may be of any length. kind is that of the message and the
+/// same in every call; WS_UNCOMPRESSED counts at the first. Text is checked over all pieces: a character
+/// may be split. A piece may be empty. data is copied as far as the kernel does not take it at once, as
+/// by ws_server_send(), and ws_stats counts the message with its last piece.
+/// While a message is unfinished, conn takes no other one: ws_server_send() answers
+/// WS_ERR_INVALID_ARG, broadcasts leave conn out (counted in ws_stats.messages_dropped, no on_writable
+/// follows). Pings, pongs and ws_server_close() go in between. A message cannot be taken back: who cannot
+/// finish it closes the connection.
+/// The pieces of a message come from one thread at a time, in the order of its calls.
+/// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing of the piece was queued, on_writable will be
+/// called: send the same piece again. WS_ERR_TOO_BIG: the piece by itself is larger than max_send_queue.
+/// WS_ERR_UTF8: nothing of the piece was queued, and the message is as before; in a thread other than
+/// the connection's loop WS_OK comes first, and such a piece closes the connection with 1007.
+/// WS_ERR_INVALID_ARG: also when kind differs from the first piece's. WS_ERR_CLOSED: the connection has
+/// ended or is closing, and the message with it. WS_ERR_NO_MEMORY. [any thread]
+#[no_mangle]
+pub unsafe extern "C" fn ws_server_send_piece(
+    server: *mut ws_server,
+    conn: ws_conn_id,
+    kind: c_int,
+    data: *const c_void,
+    len: usize,
+    last: c_int,
+) -> ws_status {
+    guard::server(server, |s| {
+        s.send_part(ConnId(conn), &guard::part(kind, data, len, last)?)
     })
 }
 

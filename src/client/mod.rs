@@ -14,7 +14,7 @@ mod upgrade;
 
 use crate::engine::conn::Ending;
 use crate::engine::stats::Stats;
-use crate::engine::{After, CloseInfo, Driver, Engine, Piece, Settings};
+use crate::engine::{After, CloseInfo, Driver, Engine, Part, Piece, Settings};
 use crate::error::{Error, Status};
 use crate::net::conns::ConnId;
 use crate::net::resolve::Lookups;
@@ -25,7 +25,7 @@ use crate::proto::frame::Kind;
 use crate::proto::http::HttpError;
 use crate::proto::proxy::{Environment, Proxy};
 use crate::proto::url::ClientUrl;
-use crate::server::checked_close;
+use crate::server::{checked_close, in_between};
 use crate::text::Line;
 use crate::tls::{ClientSource, ClientTls};
 use again::Controls;
@@ -109,6 +109,8 @@ pub struct Client {
     current: AtomicU64,
     controls: Controls,
     outgoing: Outgoing,
+    /// The connection on which a message in pieces is under way.
+    in_pieces: Mutex<Option<ConnId>>,
     http_status: AtomicI32,
     error: Mutex<ErrorText>,
     subprotocol: Mutex<Option<CString>>,
@@ -134,6 +136,7 @@ impl Client {
         engine.remote().wake();
         Ok(Client {
             outgoing: Outgoing::new(config.queue),
+            in_pieces: Mutex::new(None),
             config,
             tls,
             handler,
@@ -151,7 +154,28 @@ impl Client {
 
     /// `plain`: it is not compressed.
     pub fn send(&self, kind: Kind, data: &[u8], plain: bool) -> Result<(), Error> {
-        Ok(self.engine.send_any(self.current()?, kind, data, plain)?)
+        let sent = self.engine.send_any(self.current()?, kind, data, plain);
+        sent.map_err(in_between)
+    }
+
+    /// Sends a piece of a message. The first one begins it, the last one ends it. Of a message that was begun on an earlier
+    /// connection the rest must not become a message by itself: other threads, which may not have seen the end of that
+    /// connection, are told of it here, once.
+    pub fn send_part(&self, part: &Part<'_>) -> Result<(), Error> {
+        let begun = self.in_pieces.lock().take();
+        let current = self.current();
+        if begun.is_some_and(|on| current != Ok(on)) && !self.engine.is_mine() {
+            return Err(Status::Closed.into());
+        }
+        let id = current?;
+        let sent = self.engine.send_part(id, part);
+        let goes_on = match sent {
+            Ok(()) => !part.last,
+            Err(Status::Closed) => false,
+            Err(_) => begun == Some(id),
+        };
+        *self.in_pieces.lock() = goes_on.then_some(id);
+        sent.map_err(in_between)
     }
 
     /// How messages are compressed, if they are.

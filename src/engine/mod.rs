@@ -92,6 +92,16 @@ pub struct Piece<'a> {
     pub last: bool,
 }
 
+/// What the application sends of a message in pieces: one fragment (RFC 6455 section 5.4).
+pub struct Part<'a> {
+    pub kind: Kind,
+    pub data: &'a [u8],
+    /// The message ends with it.
+    pub last: bool,
+    /// The message is not compressed; of the first one for all.
+    pub plain: bool,
+}
+
 /// How a connection ended, for the application.
 pub struct CloseInfo {
     pub status: Status,
@@ -296,6 +306,36 @@ impl Engine {
             kind,
             data: copied(data)?,
             plain,
+        };
+        self.remote.push_to(id, need, limit, command)
+    }
+
+    /// Sends a piece of a message. The first one begins it, the last one ends it.
+    pub fn send_part(&self, id: ConnId, part: &Part<'_>) -> Result<(), Status> {
+        match self.as_owner(|l| l.send_part(id, part)) {
+            Some(result) => result,
+            None => self.send_part_from_afar(id, part),
+        }
+    }
+
+    /// Whether text is valid is for the loop to find out, which knows where the piece before has ended.
+    #[cold]
+    fn send_part_from_afar(&self, id: ConnId, part: &Part<'_>) -> Result<(), Status> {
+        let need = self.settings.frame_len(part.data.len());
+        let limit = self.settings.max_send_queue;
+        if need > limit {
+            return self
+                .remote
+                .buffered(id)
+                .ok_or(Status::Closed)
+                .and(Err(Status::TooBig));
+        }
+        let command = Command::SendPart {
+            id,
+            kind: part.kind,
+            data: copied(part.data)?,
+            last: part.last,
+            plain: part.plain,
         };
         self.remote.push_to(id, need, limit, command)
     }

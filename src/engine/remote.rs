@@ -50,6 +50,14 @@ pub enum Command {
         /// It is not compressed.
         plain: bool,
     },
+    /// A piece of a message.
+    SendPart {
+        id: ConnId,
+        kind: Kind,
+        data: Box<[u8]>,
+        last: bool,
+        plain: bool,
+    },
     Ping {
         id: ConnId,
         data: Box<[u8]>,
@@ -123,20 +131,47 @@ struct Mirror {
     pending: u32,
     /// Bytes in the outbox when the loop last told.
     queued: u32,
-    /// Messages can be sent.
-    open: bool,
+    takes: Takes,
     deflate: Option<Agreed>,
+}
+
+/// What can be sent on a connection, once the loop has taken the commands that wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Messages,
+    /// Nothing but the pieces of a message that has been begun.
+    Pieces(Kind),
 }
 
 const VACANT: Mirror = Mirror {
     generation: 0,
     pending: 0,
     queued: 0,
-    open: false,
+    takes: Takes::Nothing,
     deflate: None,
 };
 
 impl Mirror {
+    /// What can be sent after the command, if it can be taken.
+    fn after(&self, command: &Command) -> Result<Takes, Status> {
+        let (whole, piece) = match command {
+            Command::Send { .. } | Command::Framed { .. } => (true, None),
+            Command::SendPart { kind, last, .. } => (false, Some((*kind, *last))),
+            _ => (false, None),
+        };
+        match (self.takes, piece) {
+            (Takes::Nothing, _) => Err(Status::Closed),
+            // RFC 6455 section 5.4: "The fragments of one message MUST NOT be interleaved between
+            // the fragments of another message".
+            (Takes::Pieces(_), _) if whole => Err(Status::InvalidArg),
+            (Takes::Pieces(begun), Some((kind, _))) if kind != begun => Err(Status::InvalidArg),
+            (_, Some((_, true))) => Ok(Takes::Messages),
+            (_, Some((kind, false))) => Ok(Takes::Pieces(kind)),
+            (as_before, None) => Ok(as_before),
+        }
+    }
+
     fn buffered(&self) -> usize {
         self.pending.saturating_add(self.queued) as usize
     }
@@ -228,7 +263,8 @@ impl Remote {
         command: Command,
     ) -> Result<(), Status> {
         let mut inbox = self.inbox.lock();
-        let mirror = inbox.mirror(id).filter(|m| m.open).ok_or(Status::Closed)?;
+        let mirror = inbox.mirror(id).ok_or(Status::Closed)?;
+        let takes = mirror.after(&command)?;
         let full = bytes > 0 && mirror.buffered().saturating_add(bytes) > limit;
         if full {
             self.post(&mut inbox, Command::WantRoom { id })?;
@@ -237,8 +273,31 @@ impl Remote {
         self.post(&mut inbox, command)?;
         if let Some(mirror) = inbox.mirror(id) {
             mirror.pending = mirror.pending.saturating_add(in_32_bits(bytes));
+            mirror.takes = takes;
         }
         Ok(())
+    }
+
+    /// The loop's thread begins a message in pieces: from now on others cannot send. False: there
+    /// are commands to be taken before.
+    pub fn begin_pieces(&self, id: ConnId, kind: Kind) -> bool {
+        let mut inbox = self.inbox.lock();
+        let idle = inbox.commands.is_empty();
+        if let Some(mirror) = inbox.mirror(id).filter(|_| idle) {
+            if mirror.takes == Takes::Messages {
+                mirror.takes = Takes::Pieces(kind);
+            }
+        }
+        idle
+    }
+
+    /// The message in pieces is over, or was not begun.
+    pub fn end_pieces(&self, id: ConnId) {
+        if let Some(mirror) = self.inbox.lock().mirror(id) {
+            if mirror.takes != Takes::Nothing {
+                mirror.takes = Takes::Messages;
+            }
+        }
     }
 
     /// The broadcasts that wait, and one more of `bytes`, stay within `limit`.
@@ -280,7 +339,7 @@ impl Remote {
         inbox.forget_user(id);
         inbox.mirrors[slot] = Mirror {
             generation: id.generation(),
-            open: true,
+            takes: Takes::Messages,
             deflate,
             ..VACANT
         };
@@ -290,7 +349,7 @@ impl Remote {
     /// Nothing more can be sent on a connection.
     pub fn closing(&self, id: ConnId) {
         if let Some(mirror) = self.inbox.lock().mirror(id) {
-            mirror.open = false;
+            mirror.takes = Takes::Nothing;
         }
     }
 

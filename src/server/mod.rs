@@ -14,7 +14,7 @@ pub use request::{owned, Reply};
 use crate::engine::conn::Ending;
 use crate::engine::remote::{Broadcast, ByWindow, Packing};
 use crate::engine::stats::Stats;
-use crate::engine::{After, CloseInfo, Driver, Engine, Piece, Settings};
+use crate::engine::{After, CloseInfo, Driver, Engine, Part, Piece, Settings};
 use crate::error::{Error, Status};
 use crate::log;
 use crate::net::conns::ConnId;
@@ -146,7 +146,14 @@ impl Server {
     /// `plain`: it is not compressed.
     #[cfg_attr(not(libws_small), inline(always))]
     pub fn send(&self, id: ConnId, kind: Kind, data: &[u8], plain: bool) -> Result<(), Error> {
-        Ok(self.engine_of(id)?.send(id, kind, data, plain)?)
+        let sent = self.engine_of(id)?.send(id, kind, data, plain);
+        sent.map_err(in_between)
+    }
+
+    /// Sends a piece of a message. The first one begins it, the last one ends it.
+    pub fn send_part(&self, id: ConnId, part: &Part<'_>) -> Result<(), Error> {
+        let sent = self.engine_of(id)?.send_part(id, part);
+        sent.map_err(in_between)
     }
 
     /// How messages are compressed on a connection, if they are.
@@ -431,6 +438,17 @@ fn tls_failed(engine: &Engine, id: ConnId) {
     if let Some((peer, Some(why))) = known {
         let peer = peer.unwrap_or(Addr::empty());
         log::info(words!("{}: tls: {}", peer, why));
+    }
+}
+
+/// Why the engine has not sent a message or a piece.
+#[cold]
+pub fn in_between(status: Status) -> Error {
+    match status {
+        Status::InvalidArg => {
+            status.because("a message in pieces is unfinished, or of another kind")
+        }
+        other => other.into(),
     }
 }
 

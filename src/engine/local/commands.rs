@@ -4,6 +4,7 @@ use super::depart::DIRECT;
 use super::Local;
 use crate::engine::conn::{Ending, Flags};
 use crate::engine::remote::Command;
+use crate::engine::Part;
 use crate::error::Status;
 use crate::net::conns::ConnId;
 use crate::proto::connection::Role;
@@ -45,6 +46,23 @@ impl Local {
                     .messages_sent
                     .subtract(u64::from(sent.is_err()));
             }
+            Command::SendPart {
+                id,
+                kind,
+                data,
+                last,
+                plain,
+            } => {
+                let part = Part {
+                    kind,
+                    data: &data,
+                    last,
+                    plain,
+                };
+                let sent = self.put_part(id, &part);
+                self.obeyed(id, self.settings.frame_len(data.len()), sent);
+                self.not_continued(id, sent);
+            }
             Command::Ping { id, data } => {
                 let sent = self.with_open(id, |connection, io| connection.ping(&data, io));
                 self.obeyed(id, self.settings.frame_len(data.len()), sent);
@@ -78,6 +96,16 @@ impl Local {
                 }
             }
         }
+    }
+
+    /// A message whose first pieces are out can be continued or the connection closed, nothing else.
+    fn not_continued(&mut self, id: ConnId, sent: Result<(), Status>) {
+        let (code, reason) = match sent {
+            Err(Status::Utf8) => (1007, "text is not valid UTF-8"),
+            Err(Status::InvalidArg) => (1011, "two messages at a time"),
+            _ => return,
+        };
+        let _ = self.close(id, code, reason);
     }
 
     /// Accounts for a command; one that was promised and cannot be kept ends the connection.

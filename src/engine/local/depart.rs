@@ -4,6 +4,7 @@ use super::{extra, note_last, spare, Local, SPARE_BYTES};
 use crate::engine::conn::{Conn, Ending, Flags, Phase};
 use crate::engine::remote::{Broadcast, Packing};
 use crate::engine::topics::boxed;
+use crate::engine::Part;
 use crate::error::Status;
 use crate::net::conns::ConnId;
 use crate::net::stream::Sent;
@@ -98,6 +99,68 @@ impl Local {
         let failed = u64::from(sent.is_err());
         self.remote.counters().messages_sent.subtract(failed);
         sent
+    }
+
+    /// Sends a piece of a message. The first one begins it, the last one ends it.
+    pub fn send_part(&mut self, id: ConnId, part: &Part<'_>) -> Result<(), Status> {
+        let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
+        let connection = conn.websocket().ok_or(Status::Closed)?;
+        let begins = connection.begins(part.kind)?;
+        if begins && part.last {
+            return self.send(id, part.kind, part.data, part.plain);
+        }
+        self.make_room(id, part.data.len())?;
+        // What other threads have asked for before goes before.
+        while begins && !self.remote.begin_pieces(id, part.kind) {
+            self.take_commands();
+        }
+        let sent = self.put_part(id, part);
+        let goes_on = if sent.is_ok() { !part.last } else { !begins };
+        if !goes_on {
+            self.remote.end_pieces(id);
+        }
+        sent
+    }
+
+    /// The same, of a piece that there is room for.
+    pub(super) fn put_part(&mut self, id: ConnId, part: &Part<'_>) -> Result<(), Status> {
+        // Counted before it can reach the peer.
+        let ends = u64::from(part.last);
+        self.remote.counters().messages_sent.add(ends);
+        let sent = if self.is_direct(id, part) {
+            self.part_direct(id, part)
+        } else {
+            self.with_open(id, |connection, io| {
+                connection.send_fragment(part.kind, part.data, part.last, part.plain, io)
+            })
+        };
+        let failed = if sent.is_err() { ends } else { 0 };
+        self.remote.counters().messages_sent.subtract(failed);
+        sent
+    }
+
+    fn is_direct(&mut self, id: ConnId, part: &Part<'_>) -> bool {
+        let Part {
+            data, last, plain, ..
+        } = *part;
+        let settings = self.settings.limits.deflate.as_ref();
+        let websocket = self.conns.get_mut(id).and_then(Conn::websocket);
+        data.len() >= DIRECT
+            && self.settings.role == Role::Server
+            && websocket.is_some_and(|c| !c.packs_fragment(data.len(), last, plain, settings))
+    }
+
+    /// Writes a piece from where it lies, as `send_direct` does.
+    fn part_direct(&mut self, id: ConnId, part: &Part<'_>) -> Result<(), Status> {
+        let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
+        let connection = conn.websocket().ok_or(Status::Closed)?;
+        let (head, fragment) =
+            connection.fragment_head(part.kind, part.data, part.last, &mut self.pool)?;
+        self.write_frame(id, &head, part.data)?;
+        if let Some(connection) = self.conns.get_mut(id).and_then(Conn::websocket) {
+            connection.fragment_sent(fragment, &mut self.pool);
+        }
+        Ok(())
     }
 
     /// `send` would compress such a message.
@@ -209,9 +272,17 @@ impl Local {
             return;
         };
         let coded = conn.flags.has(Flags::CODED);
-        let Some(connection) = conn.websocket().filter(|c| c.is_open()) else {
+        let Some(connection) = conn.websocket() else {
             return;
         };
+        match connection.ready() {
+            Ok(()) => {}
+            Err(SendError::Fragmented) => {
+                self.remote.counters().messages_dropped.add(1);
+                return;
+            }
+            Err(_) => return,
+        }
         match connection.deflate().filter(|_| coded) {
             None => self.share_frame(id, &broadcast.frame),
             Some(agreed) => self.share_packed(id, broadcast, agreed),
@@ -305,6 +376,11 @@ impl Local {
         let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
         let connection = conn.websocket().ok_or(Status::Closed)?;
         let head = connection.message_head(kind, data)?;
+        self.write_frame(id, &head, data)
+    }
+
+    fn write_frame(&mut self, id: ConnId, head: &[u8], data: &[u8]) -> Result<(), Status> {
+        let conn = self.conns.get_mut(id).ok_or(Status::Closed)?;
         let mut parts: [&[u8]; MAX_PARTS] = [&[]; MAX_PARTS];
         let before = conn.queued();
         let blocked = conn.outbox.as_ref().is_some_and(|o| o.is_blocked());
@@ -315,7 +391,7 @@ impl Local {
         let offered: usize = parts[..filled].iter().map(|p| p.len()).sum();
         let mut taken = 0;
         if !blocked && offered == before {
-            parts[filled] = &head;
+            parts[filled] = head;
             parts[filled + 1] = data;
             match conn.stream.send(&parts[..filled + 2]) {
                 Sent::Bytes(n) => taken = n,

@@ -74,34 +74,81 @@ impl Connection {
         plain: bool,
         io: &mut Io<'_>,
     ) -> Result<(), SendError> {
+        let fragment = self.check_fragment(kind, data, fin, io.pool)?;
+        if self.deflate.is_some() {
+            self.send_packed_fragment(fin, fragment.opcode, data, plain, io)?;
+        } else {
+            self.queue(fin, fragment.opcode, data, io)?;
+        }
+        self.fragment_sent(fragment, io.pool);
+        Ok(())
+    }
+
+    /// Whether a fragment of a message of that kind can be sent now, and whether it begins the message.
+    pub fn begins(&self, kind: Kind) -> Result<bool, SendError> {
         if !self.is_open() {
             return Err(SendError::Closed);
         }
-        let (opcode, mut utf8) = match self.sending {
-            None => (kind.opcode(), Utf8::new()),
-            Some(begun) if begun == kind => {
+        match self.sending {
+            None => Ok(true),
+            Some(begun) if begun == kind => Ok(false),
+            Some(_) => Err(SendError::Fragmented),
+        }
+    }
+
+    /// For servers: the head of a fragment whose payload the caller writes itself, right behind it, and what is to be handed
+    /// to `fragment_sent` then. Only of what `packs_fragment` says no to. Checks what `send_fragment` does.
+    pub fn fragment_head(
+        &mut self,
+        kind: Kind,
+        data: &[u8],
+        fin: bool,
+        pool: &mut Pool,
+    ) -> Result<(Head, Fragment), SendError> {
+        if self.role == Role::Client {
+            return Err(SendError::NoRandomness);
+        }
+        let fragment = self.check_fragment(kind, data, fin, pool)?;
+        Ok((
+            header(0, fin, fragment.opcode, data, None).encode(),
+            fragment,
+        ))
+    }
+
+    /// The fragment is queued or gone: the next one continues from there.
+    pub fn fragment_sent(&mut self, fragment: Fragment, pool: &mut Pool) {
+        if let Some(rare) = self.rare_if_any_mut() {
+            rare.utf8_out = fragment.utf8;
+        }
+        self.sending = fragment.unfinished;
+        self.tidy(pool);
+    }
+
+    fn check_fragment(
+        &mut self,
+        kind: Kind,
+        data: &[u8],
+        fin: bool,
+        pool: &mut Pool,
+    ) -> Result<Fragment, SendError> {
+        let (opcode, mut utf8) = match self.begins(kind)? {
+            true => (kind.opcode(), Utf8::new()),
+            false => {
                 let carried = self.rare_if_any().map(|rare| rare.utf8_out);
                 (Opcode::Continuation, carried.unwrap_or_default())
             }
-            Some(_) => return Err(SendError::Fragmented),
         };
         if kind == Kind::Text && !(utf8.push(data) && (!fin || utf8.finish())) {
             return Err(SendError::Utf8);
         }
         if !fin {
-            self.rare(io.pool).map_err(|_| SendError::NoMemory)?;
+            self.rare(pool).map_err(|_| SendError::NoMemory)?;
         }
-        if self.deflate.is_some() {
-            self.send_packed_fragment(fin, opcode, data, plain, io)?;
-        } else {
-            self.queue(fin, opcode, data, io)?;
-        }
-        if let Some(rare) = self.rare_if_any_mut() {
-            rare.utf8_out = utf8;
-        }
-        self.sending = if fin { None } else { Some(kind) };
-        self.tidy(io.pool);
-        Ok(())
+        Ok(Fragment {
+            opcode,
+            utf8,
+            unfinished: if fin { None } else { Some(kind) },
+        })
     }
 
     /// Sends a Ping of the application's; no answer is waited for.
@@ -302,6 +349,13 @@ impl Connection {
         };
         queued.map_err(|OutOfMemory| SendError::NoMemory)
     }
+}
+
+/// A fragment that has been checked, and what is to be noted once it has been sent.
+pub struct Fragment {
+    opcode: Opcode,
+    utf8: Utf8,
+    unfinished: Option<Kind>,
 }
 
 #[inline]

@@ -19,6 +19,24 @@ impl Connection {
         self.deflate.is_some() && settings.is_some_and(|settings| len >= settings.min_size)
     }
 
+    /// `send_fragment` would compress such a fragment. That is decided with the first one of a message, and then holds for
+    /// all: short messages are not compressed, where that is known.
+    pub fn packs_fragment(
+        &self,
+        len: usize,
+        fin: bool,
+        plain: bool,
+        settings: Option<&Settings>,
+    ) -> bool {
+        match self.sending {
+            None => {
+                let worth = |settings: &Settings| !fin || len >= settings.min_size;
+                !plain && self.deflate.is_some() && settings.is_some_and(worth)
+            }
+            Some(_) => self.rare_if_any().is_some_and(|rare| rare.packing),
+        }
+    }
+
     /// Sends a message that has been checked, compressed if that is worth it.
     #[inline(never)]
     pub(super) fn send_packed(
@@ -36,8 +54,7 @@ impl Connection {
         }
     }
 
-    /// Sends a fragment that has been checked. Whether its message is compressed is decided with the first one: short
-    /// messages are not, where that is known.
+    /// Sends a fragment that has been checked.
     #[inline(never)]
     pub(super) fn send_packed_fragment(
         &mut self,
@@ -51,10 +68,7 @@ impl Connection {
             return self.queue(fin, opcode, data, io);
         };
         let first = opcode != Opcode::Continuation;
-        let packing = match first {
-            true => !plain && (!fin || data.len() >= settings.min_size),
-            false => self.rare_if_any().is_some_and(|rare| rare.packing),
-        };
+        let packing = self.packs_fragment(data.len(), fin, plain, Some(settings));
         if !packing {
             self.queue(fin, opcode, data, io)?;
         } else {
