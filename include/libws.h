@@ -901,23 +901,25 @@ ws_status ws_server_send(ws_server *server,
                          const void *data,
                          size_t len);
 
-// Sends a piece of a message, one WebSocket fragment (RFC 6455 section 5.4): for messages that are not
-// in memory as a whole. The first call begins a message, each further one continues it, and the one
-// with last other than 0 ends it; the message may be of any length. kind is that of the message and the
-// same in every call; WS_UNCOMPRESSED counts at the first. Text is checked over all pieces: a character
-// may be split. A piece may be empty. data is copied as far as the kernel does not take it at once, as
-// by ws_server_send(), and ws_stats counts the message with its last piece.
+// Sends a piece of a message, one WebSocket fragment (RFC 6455 section 5.4): for messages that are
+// not in memory as a whole. The first call begins a message, each further one continues it, and
+// the one with last other than 0 ends it; the message may be of any length. kind is that of the
+// message and the same in every call; WS_UNCOMPRESSED counts at the first. Text is checked over
+// all pieces: a character may be split. A piece may be empty. data is copied as far as the kernel
+// does not take it at once, as by ws_server_send(), and ws_stats counts the message with its last
+// piece.
 // While a message is unfinished, conn takes no other one: ws_server_send() answers
-// WS_ERR_INVALID_ARG, broadcasts leave conn out (counted in ws_stats.messages_dropped, no on_writable
-// follows). Pings, pongs and ws_server_close() go in between. A message cannot be taken back: who cannot
-// finish it closes the connection.
+// WS_ERR_INVALID_ARG, broadcasts leave conn out (counted in ws_stats.messages_dropped, no
+// on_writable follows). Pings, pongs and ws_server_close() go in between. A message cannot be
+// taken back: who cannot finish it closes the connection.
 // The pieces of a message come from one thread at a time, in the order of its calls.
-// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing of the piece was queued, on_writable will be
-// called: send the same piece again. WS_ERR_TOO_BIG: the piece by itself is larger than max_send_queue.
-// WS_ERR_UTF8: nothing of the piece was queued, and the message is as before; in a thread other than
-// the connection's loop WS_OK comes first, and such a piece closes the connection with 1007.
-// WS_ERR_INVALID_ARG: also when kind differs from the first piece's. WS_ERR_CLOSED: the connection has
-// ended or is closing, and the message with it. WS_ERR_NO_MEMORY. [any thread]
+// WS_OK: queued. WS_ERR_AGAIN: the queue is full; nothing of the piece was queued, on_writable
+// will be called: send the same piece again. WS_ERR_TOO_BIG: the piece by itself is larger than
+// max_send_queue. WS_ERR_UTF8: nothing of the piece was queued, and the message is as before; in a
+// thread other than the connection's loop WS_OK comes first, and such a piece closes the
+// connection with 1007. WS_ERR_INVALID_ARG: also when kind differs from the first piece's.
+// WS_ERR_CLOSED: the connection has ended or is closing, and the message with it.
+// WS_ERR_NO_MEMORY. [any thread]
 ws_status ws_server_send_piece(ws_server *server,
                                ws_conn_id conn,
                                int kind,
@@ -1026,15 +1028,11 @@ int ws_client_fd(const ws_client *client);
 ws_status ws_client_send(ws_client *client, int kind, const void *data, size_t len);
 
 // Sends a piece of a message, as ws_server_send_piece() does; each is copied. Messages of
-// ws_client_enqueue() wait until the last piece. A message that was begun on a connection that has ended
-// is lost, also when there is a new connection by now: a thread other than the client's is told by
-// WS_ERR_CLOSED, once; in callbacks on_close has told. The next piece begins a message.
+// ws_client_enqueue() wait until the last piece. A message that was begun on a connection that has
+// ended is lost, also when there is a new connection by now: a thread other than the client's is
+// told by WS_ERR_CLOSED, once; in callbacks on_close has told. The next piece begins a message.
 // WS_ERR_CLOSED: not open, or that. Else as ws_server_send_piece(). [any thread]
-ws_status ws_client_send_piece(ws_client *client,
-                               int kind,
-                               const void *data,
-                               size_t len,
-                               int last);
+ws_status ws_client_send_piece(ws_client *client, int kind, const void *data, size_t len, int last);
 
 // As ws_client_send(), but also when there is no connection: the message is kept until the kernel
 // has taken all of it, over as many connections as that takes. Messages go in the order of the calls;

@@ -265,9 +265,9 @@ pub unsafe extern "C" fn ws_client_send(
 }
 
 /// Sends a piece of a message, as ws_server_send_piece() does; each is copied. Messages of
-/// ws_client_enqueue() wait until the last piece. A message that was begun on a connection that has ended
-/// is lost, also when there is a new connection by now: a thread other than the client's is told by
-/// WS_ERR_CLOSED, once; in callbacks on_close has told. The next piece begins a message.
+/// ws_client_enqueue() wait until the last piece. A message that was begun on a connection that has
+/// ended is lost, also when there is a new connection by now: a thread other than the client's is
+/// told by WS_ERR_CLOSED, once; in callbacks on_close has told. The next piece begins a message.
 /// WS_ERR_CLOSED: not open, or that. Else as ws_server_send_piece(). [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_send_piece(

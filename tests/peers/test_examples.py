@@ -3,10 +3,13 @@
 import binascii
 import functools
 import http.client
+import itertools
 import json
+import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -14,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect, unix_connect
 
 from program import DEADLINE, eventually
-from raw import BINARY, RawPeer, frame
+from raw import BINARY, CONTINUATION, RawPeer, frame
 
 open_ws = functools.partial(connect, proxy=None)
 
@@ -46,6 +49,72 @@ def test_echo_server_quiet_says_where_it_listens_and_nothing_else(serve, host, s
     program.end()
     assert program.stdout.rest() == [f"listening on {program.url}"]
     assert program.stderr.rest() == []
+
+
+@pytest.mark.parametrize("options, compression", [([], None), (["--deflate"], "deflate")])
+def test_echo_server_in_pieces(serve, options, compression):
+    program = serve("echo_server", "--pieces", *options)
+    with open_ws(program.url, compression=compression, max_size=None) as ws:
+        for message in ("Grüße", b"\x00\xff", "", b"", "ü" * 250000, b"z" * 900000, "€" * (5 << 20), b"0123456789abcdef" * (1 << 20)):
+            ws.send(message)
+            # More than one read holds: more than one fragment.
+            fragments = list(ws.recv_streaming())
+            assert len(fragments) > 1 or len(message) < 1000000
+            assert type(message)().join(fragments) == message
+        ws.send(["in ", "fragments ", "€"])
+        assert ws.recv(10) == "in fragments €"
+        assert ws.ping(b"p").wait(10)
+
+
+def test_echo_server_in_pieces_loses_nothing_when_the_peer_reads_late(serve):
+    """More than the kernel and the queue hold: it has to stop reading, and to go on with the piece that it could not send."""
+    program = serve("echo_server", "--pieces")
+    peer = RawPeer(program.address).upgrade()
+    block = bytes(range(256)) * 4096
+    blocks = 48
+    sent = []
+
+    def send():
+        for n in range(blocks):
+            peer.send(frame(BINARY if n == 0 else CONTINUATION, block, fin=n == blocks - 1))
+            sent.append(n)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    eventually(lambda: still(lambda: len(sent)), what="a standstill")
+    assert len(sent) < blocks
+    received, opcodes = [], []
+    while sum(map(len, received)) < blocks * len(block):
+        opcode, payload = peer.read_frame()
+        opcodes.append(opcode)
+        received.append(payload)
+    sender.join(DEADLINE)
+    assert b"".join(received) == block * blocks
+    assert opcodes == [BINARY] + [CONTINUATION] * (len(opcodes) - 1)
+
+
+def still(value):
+    """value() stays as it is for a while."""
+    before = value()
+    time.sleep(0.3)
+    return before > 0 and value() == before
+
+
+@pytest.mark.measures
+@pytest.mark.skipif("LIBWS_TEST_LARGE" not in os.environ, reason="LIBWS_TEST_LARGE=1: takes its time")
+def test_echo_server_in_pieces_of_1_gib_in_little_memory(serve):
+    program = serve("echo_server", "--pieces")
+    block = bytes(range(256)) * 4096
+    with open_ws(program.url, compression=None, max_size=None) as ws:
+        ws.send(block)
+        assert ws.recv(10) == block
+        before = program.rss()
+        sender = threading.Thread(target=ws.send, args=(itertools.repeat(block, 1024),), daemon=True)
+        sender.start()
+        received = sum(len(fragment) for fragment in ws.recv_streaming())
+        sender.join(DEADLINE)
+        assert received == 1 << 30
+        assert program.rss() - before < 16 << 20
 
 
 # hello_server

@@ -91,6 +91,32 @@ fn fragments() {
 }
 
 #[test]
+fn the_head_of_a_fragment_alone_is_the_one_that_is_sent() {
+    let parts: [(&[u8], bool, &str); 4] = [
+        (b"a\xe2\x82", false, "0103"),
+        (b"", false, "0000"),
+        (b"\xac", true, "8001"),
+        (b"whole", true, "8105"),
+    ];
+    let mut end = End::new(Server);
+    for (data, fin, head) in parts {
+        let made = end.call(|conn, io| conn.fragment_head(Text, data, fin, io.pool));
+        let (made, fragment) = made.expect("open");
+        assert_eq!(made[..], from_hex(head));
+        // Not until it is sent does anything follow from it.
+        let again = end.call(|conn, io| conn.fragment_head(Text, data, fin, io.pool));
+        assert_eq!(again.expect("open").0[..], from_hex(head));
+        end.call(|conn, io| conn.fragment_sent(fragment, io.pool));
+    }
+    assert!(end.out.is_empty());
+    let refused = end.call(|conn, io| conn.fragment_head(Text, b"\xff", false, io.pool));
+    assert_eq!(refused.map(|_| ()).unwrap_err(), SendError::Utf8);
+    let mut end = End::new(Client);
+    let refused = end.call(|conn, io| conn.fragment_head(Text, b"", true, io.pool));
+    assert_eq!(refused.map(|_| ()).unwrap_err(), SendError::NoRandomness);
+}
+
+#[test]
 fn a_refused_first_fragment_starts_nothing() {
     let mut end = End::new(Client);
     end.keys.broken = true;
