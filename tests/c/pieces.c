@@ -504,7 +504,7 @@ static void a_client_that_connects_again(void)
 {
     begin_client(NULL, 1, WS_DEFLATE_OFF);
     OK(client_piece("begun here", 0));
-    OK(ws_server_close(recorder.server, conn, 1012, NULL));
+    OK(ws_server_close(recorder.server, conn, 1011, NULL));
     EXPECT(&recorder, CLOSED, conn);
     conn = EXPECT(&recorder, OPENED, 0)->conn;
     EXPECT(&client, CLOSED, 0);
