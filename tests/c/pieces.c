@@ -17,18 +17,37 @@ static ws_status text_piece(const char *text, int last)
     return piece(WS_TEXT, text, strlen(text), last);
 }
 
-// Runs the script that a test has set when the peer says "go", in the loop's thread.
+// What the loop's thread is to do when the peer says "go".
 static void (*script)(void);
 
 static void run_script(struct recorder *unused, const struct event *event)
 {
+    void (*what)(void);
+
     (void)unused;
-    if (event->what == MESSAGE && strcmp((const char *)event->data, "go") == 0)
-        script();
+    if (event->what != WRITABLE && (event->what != MESSAGE || strcmp((const char *)event->data, "go") != 0))
+        return;
+    pthread_mutex_lock(&recorder.lock);
+    what = script;
+    pthread_mutex_unlock(&recorder.lock);
+    if (what != NULL)
+        what();
 }
+
+static void go(void (*what)(void))
+{
+    pthread_mutex_lock(&recorder.lock);
+    script = what;
+    pthread_mutex_unlock(&recorder.lock);
+    raw_text(peer, "go");
+}
+
+static char large[100 * 1000];
 
 static void begin_with(ws_server_config config)
 {
+    memset(large, 'l', sizeof large);
+    script = NULL;
     recorder.hook = run_script;
     port = server_start(&recorder, &config);
     peer = peer_open(&recorder, port, &conn);
@@ -46,8 +65,7 @@ static void both_ways(void (*what)(void), void (*seen)(void))
     begin();
     what();
     seen();
-    script = what;
-    raw_text(peer, "go");
+    go(what);
     seen();
     close(peer);
     server_end(&recorder);
@@ -55,11 +73,8 @@ static void both_ways(void (*what)(void), void (*seen)(void))
 
 // --- on the wire ---
 
-static char large[100 * 1000];
-
 static void send_fragments(void)
 {
-    memset(large, 'l', sizeof large);
     OK(text_piece("a\xe2", 0));
     OK(text_piece("\x82", 0));
     OK(text_piece("", 0));
@@ -164,22 +179,23 @@ static void broadcasts_leave_it_out(void)
 
 static void send_bad_text(void)
 {
+    char *many = check_alloc(sizeof large);
+
+    memset(many, '\xbc', sizeof large);
     CHECK_STATUS(text_piece("\xff", 0), WS_ERR_UTF8);
     CHECK_STATUS(text_piece("cut off \xc3", 1), WS_ERR_UTF8);
     OK(text_piece("\xc3", 0));
     CHECK_STATUS(text_piece("(", 0), WS_ERR_UTF8);
     CHECK_STATUS(text_piece("", 1), WS_ERR_UTF8);
-    memset(large, '\xbc', 1);
-    memset(large + 1, '\xbc', sizeof large - 1);
-    CHECK_STATUS(piece(WS_TEXT, large, sizeof large, 1), WS_ERR_UTF8);
+    CHECK_STATUS(piece(WS_TEXT, many, sizeof large, 1), WS_ERR_UTF8);
     OK(text_piece("\xbc", 1));
+    free(many);
 }
 
 static void text_is_checked_over_pieces(void)
 {
     begin();
-    script = send_bad_text;
-    raw_text(peer, "go");
+    go(send_bad_text);
     RAW_EXPECT(peer, 0x01, "\xc3", 1);
     RAW_EXPECT(peer, 0x80, "\xbc", 1);
     close(peer);
@@ -205,7 +221,7 @@ static void bad_text_of_another_thread_closes(void)
 
 enum { PIECES = 200, PIECE = 60 * 1000 };
 
-static int next_piece;
+static int next_piece; // atomic
 
 static void fill(char *data, int number)
 {
@@ -215,20 +231,26 @@ static void fill(char *data, int number)
 // Sends what there is room for. True: all are sent.
 static int send_more(void)
 {
+    int next = __atomic_load_n(&next_piece, __ATOMIC_SEQ_CST);
     char *data = check_alloc(PIECE);
 
-    while (next_piece < PIECES) {
+    for (; next < PIECES; next++) {
         ws_status status;
 
-        fill(data, next_piece);
-        status = piece(WS_TEXT, data, PIECE, next_piece == PIECES - 1);
+        fill(data, next);
+        status = piece(WS_TEXT, data, PIECE, next == PIECES - 1);
         if (status == WS_ERR_AGAIN)
             break;
         OK(status);
-        next_piece++;
     }
+    __atomic_store_n(&next_piece, next, __ATOMIC_SEQ_CST);
     free(data);
-    return next_piece == PIECES;
+    return next == PIECES;
+}
+
+static void send_some(void)
+{
+    send_more();
 }
 
 static void see_pieces(void)
@@ -243,24 +265,18 @@ static void see_pieces(void)
     free(data);
 }
 
-static void start_sending(struct recorder *unused, const struct event *event)
-{
-    (void)unused;
-    if (event->what == MESSAGE || event->what == WRITABLE)
-        send_more();
-}
-
 static void a_full_queue_in_the_loop(void)
 {
+    int sent;
+
     next_piece = 0;
     begin();
-    recorder.hook = start_sending;
-    raw_text(peer, "go");
+    go(send_some); // and again in on_writable
     EXPECT(&recorder, MESSAGE, conn);
-    CHECK(next_piece > 0 && next_piece < PIECES); // the peer has read nothing
+    sent = __atomic_load_n(&next_piece, __ATOMIC_SEQ_CST);
+    CHECK(sent > 0 && sent < PIECES); // the peer has read nothing
     see_pieces();
     CHECK(count_of(&recorder, WRITABLE, conn) > 0);
-    recorder.hook = run_script;
     close(peer);
     server_end(&recorder);
 }
@@ -287,11 +303,11 @@ static void a_full_queue_in_another_thread(void)
 
 // --- several threads ---
 
-static volatile int over;
+static int over; // atomic
 
 static void *send_whole(void *count)
 {
-    while (!over) {
+    while (!__atomic_load_n(&over, __ATOMIC_SEQ_CST)) {
         ws_status status = ws_server_send(recorder.server, conn, WS_BINARY, "whole", 5);
 
         if (status != WS_OK)
@@ -324,11 +340,10 @@ static void whole_messages_of_another_thread_do_not_mix(void)
     config = server_config(&recorder);
     config.max_send_queue = 64 * 1024 * 1024;
     over = 0;
-    script = send_three;
     begin_with(config);
     thread_start(&thread, send_whole, &sent);
     while (pieces < rounds) {
-        raw_text(peer, "go");
+        go(send_three);
         do {
             CHECK(raw_read_data(peer, &frame));
             whole += frame.first == RAW_BINARY;
@@ -338,7 +353,7 @@ static void whole_messages_of_another_thread_do_not_mix(void)
         RAW_EXPECT(peer, 0x80, "three", 5);
         pieces++;
     }
-    over = 1;
+    __atomic_store_n(&over, 1, __ATOMIC_SEQ_CST);
     thread_join(thread);
     for (; whole < sent; whole++)
         RAW_EXPECT(peer, RAW_BINARY, "whole", 5);
@@ -372,9 +387,8 @@ static void closing_in_the_middle(void)
 
     for (in_loop = 0; in_loop < 2; in_loop++) {
         begin();
-        script = close_in_the_middle;
         if (in_loop)
-            raw_text(peer, "go");
+            go(close_in_the_middle);
         else
             close_in_the_middle();
         RAW_EXPECT(peer, 0x02, "begun", 5);
@@ -423,11 +437,11 @@ static void echo_in_pieces(void)
         len += frame.len;
     }
     CHECK(memcmp(got, sent, SIZE) == 0);
-    printf("    the largest piece had %zu bytes\n", largest_piece);
     free(sent);
     free(got);
     close(peer);
     server_end(&recorder);
+    printf("    the largest piece had %zu bytes\n", largest_piece);
 }
 
 // --- clients ---
