@@ -278,13 +278,18 @@ fn parsed<'a>(
 /// SHA-256 of a public key (the DER of SubjectPublicKeyInfo), as RFC 7469 section 2.4 pins it.
 pub type Pin = [u8; 32];
 
+/// Digits of a pin in Base64.
+const DIGITS: usize = 44;
+
 /// "sha256/BASE64", several separated by commas.
 pub fn parse_pins(list: &str) -> Result<Vec<Pin>, Error> {
     let mut pins = Vec::new();
     for entry in list.split(',').map(str::trim) {
-        let digest = entry
-            .strip_prefix("sha256/")
-            .map(|rest| rest.strip_prefix('/').unwrap_or(rest));
+        // Some write two slashes; but the second may be the first digit, as it is for one key in 64.
+        let digest = entry.strip_prefix("sha256/").map(|rest| match rest.len() {
+            DIGITS => rest,
+            _ => rest.strip_prefix('/').unwrap_or(rest),
+        });
         let mut pin = [0; 32];
         let filled = digest.and_then(|text| Base64::decode(text, &mut pin).ok());
         if filled.map(<[u8]>::len) != Some(size_of::<Pin>()) {
@@ -310,7 +315,7 @@ fn digest_of(key: &[&[u8]]) -> Pin {
 }
 
 pub fn pin_text(pin: &Pin) -> String {
-    let mut digits = [0; 44];
+    let mut digits = [0; DIGITS];
     let mut text = String::from("sha256/");
     text.push_str(Base64::encode(pin, &mut digits).unwrap_or(""));
     text
@@ -606,5 +611,32 @@ impl ClientCertVerifier for ClientVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.chain.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    /// Every first digit, the slash among them; and as curl writes it, with two slashes.
+    #[test]
+    fn pins_are_read_as_they_are_written() {
+        for first in 0..=255 {
+            let mut pin = [7; 32];
+            pin[0] = first;
+            let text = pin_text(&pin);
+            assert_eq!(parse_pins(&text).ok(), Some(alloc::vec![pin]), "{text}");
+            let curls = text.replacen('/', "//", 1);
+            let list = format!("{curls}, {text}");
+            assert_eq!(
+                parse_pins(&list).ok(),
+                Some(alloc::vec![pin, pin]),
+                "{list}"
+            );
+        }
+        for bad in ["", "sha256/", "sha256//", "sha1/AAAA", "sha256/AAAA"] {
+            assert!(parse_pins(bad).is_err(), "{bad}");
+        }
     }
 }
