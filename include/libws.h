@@ -620,7 +620,8 @@ typedef struct {
     const char *tls_ca;
     // Public keys of which one must be the server's own, or that of an authority that signs it:
     // "sha256/" and the Base64 of the SHA-256 of the key (SubjectPublicKeyInfo, as in RFC 7469),
-    // several separated by commas so that keys can change [none]. In addition to tls_ca. With
+    // several separated by commas so that keys can change [none]. A second slash after "sha256", as
+    // curl writes it, does no harm. In addition to tls_ca. With
     // tls_insecure_skip_verify: the server's own key must be one of them.
     const char *tls_pins;
     // The client's own certificate and key, for servers that ask for one (mutual TLS); see
@@ -844,8 +845,7 @@ ws_status ws_server_listen(ws_server *server, const char *url);
 // that are there stay as they are. config NULL: from the same files as before; else from the tls_
 // fields of config, whose other fields are not looked at. On error everything stays as it was.
 // WS_ERR_TLS: ws_last_error() says which of them is wrong and how. WS_ERR_IO (a file cannot be
-// read),
-// WS_ERR_INVALID_ARG (no tls_cert), WS_ERR_NO_MEMORY, WS_ERR_UNSUPPORTED. [any thread]
+// read), WS_ERR_INVALID_ARG (no tls_cert), WS_ERR_NO_MEMORY, WS_ERR_UNSUPPORTED. [any thread]
 ws_status ws_server_reload_tls(ws_server *server, const ws_server_config *config);
 
 // The port of the first TCP listener, in host byte order; 0 if there is none. [any thread]

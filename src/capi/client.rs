@@ -167,7 +167,8 @@ pub struct ws_client_config {
     pub tls_ca: *const c_char,
     /// Public keys of which one must be the server's own, or that of an authority that signs it:
     /// "sha256/" and the Base64 of the SHA-256 of the key (SubjectPublicKeyInfo, as in RFC 7469),
-    /// several separated by commas so that keys can change [none]. In addition to tls_ca. With
+    /// several separated by commas so that keys can change [none]. A second slash after "sha256", as
+    /// curl writes it, does no harm. In addition to tls_ca. With
     /// tls_insecure_skip_verify: the server's own key must be one of them.
     pub tls_pins: *const c_char,
     /// The client's own certificate and key, for servers that ask for one (mutual TLS); see

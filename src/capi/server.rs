@@ -228,8 +228,7 @@ pub unsafe extern "C" fn ws_server_listen(server: *mut ws_server, url: *const c_
 /// that are there stay as they are. config NULL: from the same files as before; else from the tls_
 /// fields of config, whose other fields are not looked at. On error everything stays as it was.
 /// WS_ERR_TLS: ws_last_error() says which of them is wrong and how. WS_ERR_IO (a file cannot be
-/// read),
-/// WS_ERR_INVALID_ARG (no tls_cert), WS_ERR_NO_MEMORY, WS_ERR_UNSUPPORTED. [any thread]
+/// read), WS_ERR_INVALID_ARG (no tls_cert), WS_ERR_NO_MEMORY, WS_ERR_UNSUPPORTED. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_reload_tls(
     server: *mut ws_server,

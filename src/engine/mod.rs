@@ -292,22 +292,25 @@ impl Engine {
         if kind == Kind::Text && !crate::proto::utf8::is_valid(data) {
             return Err(Status::Utf8);
         }
-        let need = self.settings.frame_len(data.len());
-        let limit = self.settings.max_send_queue;
-        if need > limit {
-            return self
-                .remote
-                .buffered(id)
-                .ok_or(Status::Closed)
-                .and(Err(Status::TooBig));
-        }
+        let need = self.need(id, data)?;
         let command = Command::Send {
             id,
             kind,
             data: copied(data)?,
             plain,
         };
-        self.remote.push_to(id, need, limit, command)
+        self.remote
+            .push_to(id, need, self.settings.max_send_queue, command)
+    }
+
+    /// Bytes that a frame takes of the send queue, which has to have room for it when it is empty.
+    fn need(&self, id: ConnId, data: &[u8]) -> Result<usize, Status> {
+        let need = self.settings.frame_len(data.len());
+        if need <= self.settings.max_send_queue {
+            return Ok(need);
+        }
+        let connected = self.remote.buffered(id).ok_or(Status::Closed);
+        connected.and(Err(Status::TooBig))
     }
 
     /// Sends a piece of a message. The first one begins it, the last one ends it.
@@ -321,15 +324,7 @@ impl Engine {
     /// Whether text is valid is for the loop to find out, which knows where the piece before has ended.
     #[cold]
     fn send_part_from_afar(&self, id: ConnId, part: &Part<'_>) -> Result<(), Status> {
-        let need = self.settings.frame_len(part.data.len());
-        let limit = self.settings.max_send_queue;
-        if need > limit {
-            return self
-                .remote
-                .buffered(id)
-                .ok_or(Status::Closed)
-                .and(Err(Status::TooBig));
-        }
+        let need = self.need(id, part.data)?;
         let command = Command::SendPart {
             id,
             kind: part.kind,
@@ -337,7 +332,8 @@ impl Engine {
             last: part.last,
             plain: part.plain,
         };
-        self.remote.push_to(id, need, limit, command)
+        self.remote
+            .push_to(id, need, self.settings.max_send_queue, command)
     }
 
     pub fn ping(&self, id: ConnId, data: &[u8]) -> Result<(), Status> {

@@ -222,11 +222,6 @@ impl Remote {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Lets the loop turn again after a stop: to close what is open.
-    pub fn unstop(&self) {
-        self.stop.store(false, Ordering::Release);
-    }
-
     pub fn load(&self) -> u32 {
         self.load.load(Ordering::Relaxed)
     }
