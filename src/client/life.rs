@@ -61,7 +61,7 @@ impl Client {
 
     /// The epoll fd for a foreign loop, -1 on error.
     pub fn fd(&self) -> c_int {
-        self.engine.fd().unwrap_or(-1)
+        self.engine.fd()
     }
 
     /// Async-signal-safe.

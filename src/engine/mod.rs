@@ -19,9 +19,9 @@ use turn::{ALARM, WAKE};
 
 use crate::error::{Error, Status};
 use crate::net::conns::ConnId;
-use crate::net::sys::poll::{Interest, Timer};
+use crate::net::sys::poll::{Alarm, Interest};
 use crate::net::sys::socket::{self, Addr};
-use crate::net::sys::thread::{Claim, Mutex, ThreadCell};
+use crate::net::sys::thread::{Claim, ThreadCell};
 use crate::net::sys::Fd;
 use crate::proto::connection::{Limits, Role};
 use crate::proto::frame::{frame_len, Kind};
@@ -162,9 +162,8 @@ pub struct Engine {
     settings: Settings,
     remote: Arc<Remote>,
     local: ThreadCell<Local>,
-    /// For a foreign event loop: makes the epoll fd readable when a deadline comes.
-    alarm: Mutex<Option<Timer>>,
-    has_alarm: AtomicBool,
+    /// A foreign event loop watches the epoll fd, and sleeps for us.
+    watched: AtomicBool,
 }
 
 impl Engine {
@@ -172,17 +171,18 @@ impl Engine {
     pub fn new(index: u8, settings: Settings) -> Result<Engine, Error> {
         let io = |errno| Error::io(errno, "epoll");
         let remote = Arc::new(Remote::new().map_err(io)?);
-        remote
-            .epoll()
+        let epoll = remote.epoll();
+        epoll
             .add(remote.event().raw(), WAKE, Interest::Level)
             .map_err(io)?;
+        let alarm = Alarm::new().map_err(|errno| Error::io(errno, "timerfd"))?;
+        epoll.add(alarm.raw(), ALARM, Interest::Edge).map_err(io)?;
         Ok(Engine {
             index,
             settings,
-            local: ThreadCell::new(Local::new(settings, remote.clone(), index)),
+            local: ThreadCell::new(Local::new(settings, remote.clone(), index, alarm)),
             remote,
-            alarm: Mutex::new(None),
-            has_alarm: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
         })
     }
 
@@ -205,21 +205,12 @@ impl Engine {
     }
 
     /// The epoll fd, for a foreign loop to watch.
-    pub fn fd(&self) -> Result<c_int, Error> {
-        let mut alarm = self.alarm.lock();
-        if alarm.is_none() {
-            let io = |errno| Error::io(errno, "timerfd");
-            let mut timer = Timer::new().map_err(io)?;
-            self.remote
-                .epoll()
-                .add(timer.raw(), ALARM, Interest::Level)
-                .map_err(io)?;
+    pub fn fd(&self) -> c_int {
+        if !self.watched.swap(true, Ordering::AcqRel) {
             // The first poll finds out what is due.
-            timer.set(Some(1));
-            *alarm = Some(timer);
-            self.has_alarm.store(true, Ordering::Release);
+            self.remote.event().signal();
         }
-        Ok(self.remote.epoll().raw())
+        self.remote.epoll().raw()
     }
 
     /// Makes the calling thread the loop's. None: it has one.

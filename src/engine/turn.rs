@@ -1,12 +1,11 @@
 //! One turn of the event loop: wait, read, tell the driver, write.
 
-use super::conn::Ending;
+use super::conn::{Ending, Upgrading};
 use super::local::{Came, Incoming, Local, Step};
 use super::{After, CloseInfo, Driver, Engine, Piece};
 use crate::error::{Error, Status};
 use crate::net::conns::ConnId;
 use crate::net::sys::poll::{Events, Ready};
-use crate::net::sys::socket::Addr;
 use crate::net::sys::thread::Claim;
 use crate::net::sys::{coarse_ms, monotonic_ms};
 use crate::proto::close::Violation;
@@ -14,6 +13,7 @@ use crate::proto::connection::{Event, Payload, Timeout, LOST};
 use crate::proto::frame::Kind;
 use crate::rare::rarely;
 use crate::text::Line;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_int;
 use core::ops::Range;
@@ -85,7 +85,7 @@ impl Turn<'_> {
             self.settle();
         }
         self.driver.woken(self.engine);
-        let wait = self.with(|l| l.wait(timeout)).unwrap_or(0);
+        let wait = self.with(|l| l.sleep(timeout)).unwrap_or(0);
         let mut events = Events::new();
         let epoll = self.engine.remote.epoll();
         epoll
@@ -102,7 +102,7 @@ impl Turn<'_> {
             match event.token {
                 FIRST_ID.. => self.conn_ready(ConnId(event.token), event, buffer),
                 WAKE => self.engine.remote.event().clear(),
-                ALARM => drop(self.with(|l| l.tell_time(monotonic_ms()))),
+                ALARM => drop(self.with(|l| l.rung(monotonic_ms()))),
                 token => self.driver.ready(self.engine, token),
             }
         }
@@ -121,7 +121,9 @@ impl Turn<'_> {
         }
         self.settle();
         self.driver.settled(self.engine);
-        self.set_alarm();
+        if self.engine.watched.load(Ordering::Acquire) {
+            self.with(Local::wake_when_due);
+        }
         Ok(())
     }
 
@@ -265,32 +267,34 @@ impl Turn<'_> {
                 self.driver.raw(self.engine, id, input, at);
             }
             Some(Step::Head) => {
-                let head = self.with(|l| l.take_head(id)).flatten();
-                let Some((peer, head)) = head else {
+                let Some(mut upgrading) = self.with(|l| l.take_head(id)).flatten() else {
                     return false;
                 };
-                let after = match head {
-                    Ok(head) => self.driver.head(self.engine, id, &peer, head),
-                    Err(error) => self.driver.bad_head(self.engine, id, &peer, error),
+                let Upgrading {
+                    head, peer, bad, ..
+                } = &mut *upgrading;
+                let after = match *bad {
+                    None => self.driver.head(self.engine, id, peer, head.take()),
+                    Some(error) => self.driver.bad_head(self.engine, id, peer, error),
                 };
-                self.after(id, peer, after);
+                self.after(id, upgrading, after);
             }
         }
         true
     }
 
-    fn after(&self, id: ConnId, peer: Addr, after: After) {
+    fn after(&self, id: ConnId, upgrading: Box<Upgrading>, after: After) {
         self.with(|l| match after {
             After::Opened => {}
             After::Next => {
-                l.next_request(id, peer);
+                l.next_request(id, upgrading);
                 l.flush(id);
             }
             After::Interim { until } => {
-                l.next_request(id, peer);
+                l.next_request(id, upgrading);
                 l.extend(id, until);
             }
-            After::Last => l.last_response(id, peer),
+            After::Last => l.last_response(id, upgrading),
             After::Drop(ending) => l.end(id, ending),
         });
     }
@@ -410,15 +414,6 @@ impl Turn<'_> {
         }
         self.with(|l| l.dispose(id, ending));
         self.driver.freed(self.engine);
-    }
-
-    fn set_alarm(&self) {
-        if self.engine.has_alarm.load(Ordering::Acquire) {
-            let due = self.with(|l| l.due()).flatten();
-            if let Some(alarm) = &mut *self.engine.alarm.lock() {
-                alarm.set(due);
-            }
-        }
     }
 }
 

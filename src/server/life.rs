@@ -59,7 +59,7 @@ impl Server {
 
     /// The epoll fd for a foreign loop, -1 on error.
     pub fn fd(&self) -> c_int {
-        self.first().fd().unwrap_or(-1)
+        self.first().fd()
     }
 
     /// Async-signal-safe.

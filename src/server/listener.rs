@@ -163,6 +163,7 @@ impl Server {
         let Some(listener) = listeners.0.get((token - DRIVER_TOKENS) as usize) else {
             return;
         };
+        let mut peer = Addr::empty();
         for _ in 0..ACCEPT_BATCH {
             let load: u32 = self.engines.iter().map(|e| e.remote().load()).sum();
             if load as usize >= self.config.max_connections as usize + SPARE_SLOTS {
@@ -173,9 +174,9 @@ impl Server {
                 self.full.store(true, Ordering::Relaxed);
                 return listeners.watch(self.first(), Interest::Nothing);
             }
-            match socket::accept(&listener.fd) {
-                Ok((fd, peer)) => match self.stream(fd, listener.secure) {
-                    Some(stream) => self.hand_over(engine, stream, peer),
+            match socket::accept(&listener.fd, &mut peer) {
+                Ok(fd) => match self.stream(fd, listener.secure) {
+                    Some(stream) => self.hand_over(engine, stream, &peer),
                     None => log::error(words!("{}: no memory for TLS", peer)),
                 },
                 Err(errno) if errno.would_block() => return,
@@ -213,7 +214,7 @@ impl Server {
     }
 
     /// Gives a connection to the loop that is being filled, or to the one that has fewest.
-    fn hand_over(&self, engine: &Engine, stream: Stream, peer: Addr) {
+    fn hand_over(&self, engine: &Engine, stream: Stream, peer: &Addr) {
         let filling = self.config.fill.and_then(|limit| {
             let mut loops = self.engines.iter();
             loops.find(|e| e.remote().load() < limit)
@@ -224,11 +225,11 @@ impl Server {
         if least.index() == engine.index() {
             let taken = engine.with(|l| l.adopt(stream, peer));
             if let Some(Err(_)) = taken {
-                log::error(words!("{}: no memory to take it in", peer));
+                log::error(words!("{}: no memory to take it in", *peer));
             }
             return;
         }
-        let Ok(peer) = try_box(peer) else { return };
+        let Ok(peer) = try_box(*peer) else { return };
         // Counted at once, so that a burst is spread.
         least.remote().set_load(least.remote().load() + 1);
         let _ = least.remote().push(Command::Adopt { stream, peer });

@@ -13,31 +13,32 @@ use crate::proto::close::Violation;
 use crate::proto::connection::{Connection, Event, Io, Role};
 use crate::proto::deflate::Agreed;
 use crate::proto::frame::Kind;
-use crate::proto::http::{Fed, HeadBuffer, HttpError};
+use crate::proto::http::{Fed, HeadBuffer};
 use crate::proto::outbox::Shared;
 use crate::proto::OutOfMemory;
 use crate::rare::rarely;
 use crate::tls::Session;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 impl Local {
     /// Takes in an accepted connection.
-    pub fn adopt(&mut self, stream: Stream, peer: Addr) -> Result<ConnId, Status> {
+    pub fn adopt(&mut self, stream: Stream, peer: &Addr) -> Result<ConnId, Status> {
         let until = self.now + u64::from(self.settings.handshake_timeout);
         self.insert(stream, peer, until, false)
     }
 
     /// Takes in a socket that has begun to connect; gives up at `until`.
     pub fn connecting(&mut self, fd: Fd, addr: &Addr, until: u64) -> Result<ConnId, Errno> {
-        self.insert(Stream::plain(fd), *addr, until, true)
+        self.insert(Stream::plain(fd), addr, until, true)
             .map_err(|_| Errno(libc::ENOMEM))
     }
 
     fn insert(
         &mut self,
         stream: Stream,
-        peer: Addr,
+        peer: &Addr,
         until: u64,
         connecting: bool,
     ) -> Result<ConnId, Status> {
@@ -45,7 +46,7 @@ impl Local {
         self.timers.reserve(keys)?;
         let upgrading = Upgrading {
             head: HeadBuffer::new(),
-            peer,
+            peer: *peer,
             until,
             connecting,
             bad: None,
@@ -430,17 +431,12 @@ impl Local {
         Step::Head
     }
 
-    /// The head that has come, or why it is none; and whose it is.
-    pub fn take_head(&mut self, id: ConnId) -> Option<(Addr, Result<Vec<u8>, HttpError>)> {
-        let Phase::Upgrading(place) = &mut self.conns.get_mut(id)?.phase else {
-            return None;
-        };
-        let mut upgrading = place.take()?;
-        let head = match upgrading.bad {
-            Some(error) => Err(error),
-            None => Ok(upgrading.head.take()),
-        };
-        Some((upgrading.peer, head))
+    /// A head has come, or it is known why it is none.
+    pub fn take_head(&mut self, id: ConnId) -> Option<Box<Upgrading>> {
+        match &mut self.conns.get_mut(id)?.phase {
+            Phase::Upgrading(place) => place.take(),
+            _ => None,
+        }
     }
 
     /// There is more to tell of what has come, without more input.
@@ -487,32 +483,22 @@ impl Local {
     }
 
     /// An HTTP response is queued; the next request may follow once it has gone.
-    pub fn next_request(&mut self, id: ConnId, peer: Addr) {
-        let until = self.now + u64::from(self.settings.handshake_timeout);
-        let upgrading = Upgrading {
-            head: HeadBuffer::new(),
-            peer,
-            until,
-            connecting: false,
-            bad: None,
-            raw: false,
-        };
+    pub fn next_request(&mut self, id: ConnId, mut upgrading: Box<Upgrading>) {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
-        match try_box(upgrading) {
-            Ok(upgrading) => {
-                conn.flags.set(Flags::DRAINING, conn.queued() > 0);
-                conn.phase = Phase::Upgrading(Some(upgrading));
-                self.rearm(id);
-            }
-            Err(_) => self.end(id, Ending::NoMemory),
-        }
+        upgrading.head = HeadBuffer::new();
+        upgrading.until = self.now + u64::from(self.settings.handshake_timeout);
+        upgrading.bad = None;
+        upgrading.raw = false;
+        conn.flags.set(Flags::DRAINING, conn.queued() > 0);
+        conn.phase = Phase::Upgrading(Some(upgrading));
+        self.rearm(id);
     }
 
     /// An HTTP response is queued, and it is the last.
-    pub fn last_response(&mut self, id: ConnId, peer: Addr) {
-        self.next_request(id, peer);
+    pub fn last_response(&mut self, id: ConnId, upgrading: Box<Upgrading>) {
+        self.next_request(id, upgrading);
         if let Some(conn) = self.conns.get_mut(id) {
             conn.flags.set(Flags::DRAINING, true);
             conn.flags.set(Flags::LAST_WORDS, true);

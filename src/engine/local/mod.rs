@@ -13,7 +13,7 @@ use super::Settings;
 use crate::net::conns::{ConnId, Conns};
 use crate::net::random::Random;
 use crate::net::sys::memory::{try_box, try_zeroed};
-use crate::net::sys::poll::Interest;
+use crate::net::sys::poll::{Alarm, Interest};
 use crate::net::sys::socket::Addr;
 use crate::net::timers::Timers;
 use crate::proto::connection::{Event, Pool};
@@ -33,6 +33,8 @@ pub struct Local {
     remote: Arc<Remote>,
     conns: Conns<Conn>,
     timers: Timers,
+    /// Wakes the loop when the first of `timers` is due.
+    alarm: Alarm,
     pub random: Random,
     pool: Pool,
     /// The large message that is being told.
@@ -114,12 +116,13 @@ const POOL_BYTES: usize = 4 << 20;
 const POOL_MS: u64 = 1000;
 
 impl Local {
-    pub fn new(settings: Settings, remote: Arc<Remote>, index: u8) -> Local {
+    pub fn new(settings: Settings, remote: Arc<Remote>, index: u8, alarm: Alarm) -> Local {
         Local {
             settings,
             remote,
             conns: Conns::new(index, settings.slots),
             timers: Timers::new(),
+            alarm,
             random: Random::new(),
             pool: Pool::new(POOL_BYTES),
             delivering: None,
@@ -152,22 +155,27 @@ impl Local {
         self.shaken = false;
     }
 
-    /// How long the turn may sleep, in ms: until `timeout`, a deadline, or not at all.
-    pub fn wait(&self, timeout: i32) -> i32 {
-        let lists = &self.lists;
-        if !lists.dirty.is_empty()
-            || !lists.ready.is_empty()
-            || !lists.ended.is_empty()
-            || lists.ended_unlisted
-            || !lists.writable.is_empty()
-            || self.remote.has_commands()
-        {
+    /// The alarm has rung: deadlines have come.
+    pub fn rung(&mut self, now: u64) {
+        self.alarm.rung();
+        self.tell_time(now);
+    }
+
+    /// How long the turn is to wait for events, in ms: until `timeout`, a deadline, or not at all.
+    ///
+    /// A loop that may sleep as long as it takes is woken by its alarm. A timeout of epoll_wait is a timer that the
+    /// kernel starts and stops each time: 3 % of what a message costs that comes alone.
+    pub fn sleep(&mut self, timeout: c_int) -> c_int {
+        if self.has_work() {
             return 0;
         }
         let Some(at) = self.timers.next() else {
             return timeout;
         };
-        let until = i32::try_from(at.saturating_sub(self.now)).unwrap_or(i32::MAX);
+        if timeout < 0 && self.alarm.ring_by(at).is_ok() {
+            return timeout;
+        }
+        let until = c_int::try_from(at.saturating_sub(self.now)).unwrap_or(c_int::MAX);
         if timeout < 0 {
             until
         } else {
@@ -175,12 +183,28 @@ impl Local {
         }
     }
 
-    /// When the next turn is due if nothing happens before: for a foreign event loop.
-    pub fn due(&self) -> Option<u64> {
-        if self.wait(-1) == 0 {
-            return Some(0);
+    /// Something is to be done at once.
+    fn has_work(&self) -> bool {
+        let lists = &self.lists;
+        !lists.dirty.is_empty()
+            || !lists.ready.is_empty()
+            || !lists.ended.is_empty()
+            || lists.ended_unlisted
+            || !lists.writable.is_empty()
+            || self.remote.has_commands()
+    }
+
+    /// Who watches the epoll fd is woken when the next turn is due, if nothing happens before.
+    pub fn wake_when_due(&mut self) {
+        let due = if self.has_work() {
+            Some(0)
+        } else {
+            self.timers.next()
+        };
+        if due.is_some_and(|at| self.alarm.ring_by(at).is_err()) {
+            // Then the next turn comes at once.
+            self.remote.event().signal();
         }
-        self.timers.next()
     }
 
     /// How many connections may have more to read; each is looked at once.

@@ -169,19 +169,20 @@ impl Event {
     }
 }
 
-/// A timerfd on the monotonic clock.
-pub struct Timer {
+/// A timerfd on the monotonic clock: an alarm that rings once. To be watched with `Interest::Edge`, so that
+/// nobody has to read it.
+pub struct Alarm {
     fd: Fd,
-    /// What it was set to last.
+    /// When it will ring; None when it has.
     at: Option<u64>,
 }
 
-impl Timer {
-    pub fn new() -> Result<Timer, Errno> {
+impl Alarm {
+    pub fn new() -> Result<Alarm, Errno> {
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
         // SAFETY: no pointers are passed.
         let fd = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
-        Ok(Timer {
+        Ok(Alarm {
             fd: Fd::owning(fd),
             at: None,
         })
@@ -191,15 +192,24 @@ impl Timer {
         self.fd.raw()
     }
 
-    /// Readable from `at` (monotonic ms) on; None: never.
-    pub fn set(&mut self, at: Option<u64>) {
-        // Nobody reads it, so that one which has expired stays readable until it is set anew.
-        if self.at == at {
-            return;
+    /// It has rung.
+    pub fn rung(&mut self) {
+        self.at = None;
+    }
+
+    /// Rings at `at` (monotonic ms), or before: one that is to ring earlier is left as it is, since deadlines
+    /// are put off far more often than they come. Fails if it would not ring at all.
+    #[inline]
+    pub fn ring_by(&mut self, at: u64) -> Result<(), Errno> {
+        if self.at.is_some_and(|set| set <= at) {
+            return Ok(());
         }
-        self.at = at;
+        self.set(at)
+    }
+
+    fn set(&mut self, at: u64) -> Result<(), Errno> {
         // An it_value of zero would disarm it; the epoch of the clock has passed long ago.
-        let at = at.map_or(0, |at| at.max(1));
+        let at = at.max(1);
         let zero = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
@@ -211,14 +221,10 @@ impl Timer {
                 tv_nsec: ((at % 1000) * 1_000_000) as _,
             },
         };
+        let (fd, flags) = (self.raw(), libc::TFD_TIMER_ABSTIME);
         // SAFETY: spec is valid for the call, the old value is not asked for.
-        unsafe {
-            libc::timerfd_settime(
-                self.raw(),
-                libc::TFD_TIMER_ABSTIME,
-                &spec,
-                core::ptr::null_mut(),
-            )
-        };
+        check(unsafe { libc::timerfd_settime(fd, flags, &spec, core::ptr::null_mut()) })?;
+        self.at = Some(at);
+        Ok(())
     }
 }

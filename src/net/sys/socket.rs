@@ -181,13 +181,13 @@ pub fn connect(fd: &Fd, addr: &Addr) -> Result<(), Errno> {
     }
 }
 
-/// Takes a connection from the backlog, non-blocking and close-on-exec.
-pub fn accept(fd: &Fd) -> Result<(Fd, Addr), Errno> {
-    let mut peer = Addr::empty();
+/// Takes a connection from the backlog, non-blocking and close-on-exec, and writes down whose it is.
+pub fn accept(fd: &Fd, peer: &mut Addr) -> Result<Fd, Errno> {
+    peer.len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: the address has room for `len` bytes.
     let fd = check(unsafe { libc::accept4(fd.raw(), peer.raw_mut(), &mut peer.len, flags) })?;
-    Ok((Fd::owning(fd), peer))
+    Ok(Fd::owning(fd))
 }
 
 pub fn local_addr(fd: &Fd) -> Result<Addr, Errno> {
