@@ -1,4 +1,4 @@
-// cloud_client: measurements that reach the cloud over a link that comes and goes. Run: cloud_client ws://HOST/PATH
+// cloud_client: measurements that reach the cloud over a link that comes and goes. Run: cloud_client wss://HOST/PATH
 //
 // Lines from stdin, or numbered samples with --every, go into the client's queue, whether there is a connection or not.
 // libws connects again by itself; this program prints what it does, and which messages have gone out. Everything happens
@@ -23,6 +23,7 @@ struct options {
     const char *url;
     const char *token;
     const char *proxy; // "env": of the environment
+    const char *ca, *pin, *cert, *key;
     uint32_t min, max, timeout, ping, pong;
     uint32_t keepalive; // seconds, instead of pings
     uint32_t queue;
@@ -137,6 +138,10 @@ static ws_status make_client(struct cloud *cloud)
         config.proxy_from_env = 1;
     else
         config.proxy = options->proxy;
+    config.tls_ca = options->ca;
+    config.tls_pins = options->pin;
+    config.tls_cert = options->cert;
+    config.tls_key = options->key;
     config.connect_timeout_ms = options->timeout;
     config.reconnect_min_ms = options->min;
     config.reconnect_max_ms = options->max;
@@ -262,6 +267,10 @@ static void print_help(void)
          "  --count N           end after so many samples\n"
          "  --token T           bearer token for the server\n"
          "  --proxy URL         go through a proxy (http://, socks5://), or \"env\": as the environment says\n"
+         "  --ca FILE           wss: the authorities to trust, in PEM (the system's)\n"
+         "  --pin PIN           wss: the server's key must be this, \"sha256/BASE64\"; several with commas\n"
+         "  --cert FILE         wss: our certificate, in PEM, for servers that ask for one\n"
+         "  --key FILE          wss: its key\n"
          "  --min MS            shortest wait before connecting again (500)\n"
          "  --max MS            longest wait before connecting again (60000)\n"
          "  --timeout MS        time for opening a connection (10000)\n"
@@ -309,12 +318,21 @@ static int read_policy(const char *text, int *out)
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { EVERY = 1, COUNT, TOKEN, PROXY, MIN, MAX, TIMEOUT, PING, PONG, KEEPALIVE, QUEUE, POLICY, HELP };
+    // Numbers, texts, others.
+    enum {
+        EVERY = 1, COUNT, MIN, MAX, TIMEOUT, PING, PONG, KEEPALIVE, QUEUE,
+        TOKEN, PROXY, CA, PIN, CERT, KEY,
+        POLICY, HELP
+    };
     static const struct option table[] = {
         {"every", required_argument, NULL, EVERY},
         {"count", required_argument, NULL, COUNT},
         {"token", required_argument, NULL, TOKEN},
         {"proxy", required_argument, NULL, PROXY},
+        {"ca", required_argument, NULL, CA},
+        {"pin", required_argument, NULL, PIN},
+        {"cert", required_argument, NULL, CERT},
+        {"key", required_argument, NULL, KEY},
         {"min", required_argument, NULL, MIN},
         {"max", required_argument, NULL, MAX},
         {"timeout", required_argument, NULL, TIMEOUT},
@@ -337,18 +355,20 @@ static int read_options(int argc, char **argv, struct options *options)
         [KEEPALIVE] = &options->keepalive,
         [QUEUE] = &options->queue,
     };
+    const char **const texts[] = {
+        [TOKEN] = &options->token,
+        [PROXY] = &options->proxy,
+        [CA] = &options->ca,
+        [PIN] = &options->pin,
+        [CERT] = &options->cert,
+        [KEY] = &options->key,
+    };
     int option;
     int index = 0;
     int bad = 0;
 
     while (!bad && (option = getopt_long(argc, argv, "", table, &index)) != -1) {
         switch (option) {
-        case TOKEN:
-            options->token = optarg;
-            break;
-        case PROXY:
-            options->proxy = optarg;
-            break;
         case POLICY:
             bad = read_policy(optarg, &options->policy);
             break;
@@ -359,7 +379,10 @@ static int read_options(int argc, char **argv, struct options *options)
             bad = 1;
             break;
         default:
-            bad = read_number(table[index].name, optarg, numbers[option]);
+            if (option <= QUEUE)
+                bad = read_number(table[index].name, optarg, numbers[option]);
+            else
+                *texts[option] = optarg;
         }
     }
     if (!bad && optind != argc - 1) {

@@ -249,9 +249,16 @@ def test_a_cut_link_is_noticed_without_pings(network, ends, measured):
 # A server that comes and goes
 
 
-def test_cloud_client_goes_on_where_it_was(run, serve):
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_cloud_client_goes_on_where_it_was(run, serve, ca, certificate, scheme):
     port = free_port()
-    program = run("cloud_client", f"ws://127.0.0.1:{port}/", "--min", "50", "--max", "200", stdin=subprocess.PIPE)
+    server_args, client_args = [], []
+    if scheme == "wss":
+        me = ca.issue("cloud-client", use="client")
+        server_args = ["--tls-cert", certificate.cert_file, "--tls-key", certificate.key_file, "--tls-client-ca", ca.cert_file]
+        client_args = ["--ca", ca.cert_file, "--pin", certificate.pin, "--cert", me.cert_file, "--key", me.key_file]
+    url = f"{scheme}://127.0.0.1:{port}/"
+    program = run("cloud_client", url, "--min", "50", "--max", "200", *client_args, stdin=subprocess.PIPE)
 
     def say(*texts):
         for text in texts:
@@ -260,7 +267,7 @@ def test_cloud_client_goes_on_where_it_was(run, serve):
 
     say("one", "two")
     program.stdout.expect("^state: waiting .* ms for attempt 2: tcp: ")
-    server = serve("echo_server", port=port)
+    server = serve("echo_server", *server_args, port=port)
     program.stdout.expect("^state: open")
     program.stdout.expect("^received: .*: one$")
     program.stdout.expect("^received: .*: two$")
@@ -268,7 +275,7 @@ def test_cloud_client_goes_on_where_it_was(run, serve):
     program.stdout.expect("^state: closed, code 1001")
     say("three", "four")
     program.stdout.expect("^state: waiting .* ms for attempt .*: tcp: ")
-    server = serve("echo_server", port=port)
+    server = serve("echo_server", *server_args, port=port)
     program.stdout.expect("^received: .*: three$")
     program.stdout.expect("^received: .*: four$")
     say("five")
@@ -276,6 +283,22 @@ def test_cloud_client_goes_on_where_it_was(run, serve):
     assert program.wait() == 0
     assert [line for line in program.stdout.rest() if line.startswith("sent")] == [f"sent: {n}" for n in range(1, 6)]
     assert program.stderr.rest() == []
+
+
+def test_cloud_client_keeps_to_its_pins(run, serve, ca, certificate):
+    """A server with another key gets nothing, and what was queued for it reaches the right one."""
+    port = free_port()
+    other = ca.issue("another-key")
+    server = serve("echo_server", "--tls-cert", other.cert_file, "--tls-key", other.key_file, port=port)
+    args = ["--ca", ca.cert_file, "--pin", certificate.pin, "--min", "50", "--max", "200"]
+    program = run("cloud_client", f"wss://127.0.0.1:{port}/", *args, stdin=subprocess.PIPE)
+    program.process.stdin.write(b"secret\n")
+    program.process.stdin.close()
+    program.stdout.expect("^state: waiting .* ms for attempt 1, which will fail again .*: tls: public key matches none of the 1 pins")
+    server.end(signal.SIGTERM)
+    server = serve("echo_server", "--tls-cert", certificate.cert_file, "--tls-key", certificate.key_file, port=port)
+    program.stdout.expect("^sent: 1$")
+    assert program.wait() == 0
 
 
 def test_cloud_client_is_told_that_the_network_is_back(run, serve):
