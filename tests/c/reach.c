@@ -213,6 +213,30 @@ static void all_silent(void)
         hole_end(&holes[i]);
 }
 
+// One attempt, with less time than eleven times the usual 250 ms: whether it comes to the address that answers. `most`:
+// descriptors at a time, for this.
+static int comes_to_the_last(int listener, uint16_t port, int *most)
+{
+    ws_client_config config = begin(url_at("many.test", port, "/"));
+    struct pollfd waiting = {.fd = listener, .events = POLLIN};
+    int before = open_fds();
+    int reached;
+
+    config.connect_timeout_ms = (uint32_t)(2600 * slowness());
+    start(&config);
+    while (!(reached = poll(&waiting, 1, 1) == 1) && count_of(&client, CLOSED, 0) == 0) {
+        int fds = open_fds() - before;
+
+        *most = fds > *most ? fds : *most;
+    }
+    if (reached) {
+        close(raw_serve(listener));
+        EXPECT(&client, OPENED, 0);
+    }
+    client_end(&client);
+    return reached;
+}
+
 // Eleven silent addresses before the one that answers: no more than eight are under way at a time.
 static void many_silent_addresses(void)
 {
@@ -221,9 +245,8 @@ static void many_silent_addresses(void)
     struct hole holes[HOLES];
     uint16_t port = 0;
     int listener = listen_at("127.0.0.99", &port, 8);
-    ws_client_config config;
-    int before;
     int most = 0;
+    int tries = 1;
     int i;
 
     many(NULL, NULL, NULL, NULL);
@@ -233,24 +256,11 @@ static void many_silent_addresses(void)
         fake_list[i] = names[i];
     }
     fake_list[HOLES] = "127.0.0.99";
-    config = begin(url_at("many.test", port, "/"));
-    config.connect_timeout_ms = (uint32_t)(2000 * slowness());
-    before = open_fds();
-    start(&config);
-    for (;;) {
-        struct pollfd waiting = {.fd = listener, .events = POLLIN};
-        int fds = open_fds() - before;
-
-        most = fds > most ? fds : most;
-        if (poll(&waiting, 1, 1) == 1)
-            break;
-        CHECK_INT(count_of(&client, CLOSED, 0), 0);
-    }
-    close(raw_serve(listener));
-    EXPECT(&client, OPENED, 0);
-    client_end(&client);
-    // And epoll, the eventfd, the fd of /proc, one that is being opened in place of another.
-    if (most < 8 || most > 12)
+    // The last address has a fifth of a second, which a busy machine may let pass.
+    while (!comes_to_the_last(listener, port, &most))
+        CHECK(++tries <= 4);
+    // And epoll, an eventfd, a timerfd, the fd of /proc, one that is being opened in place of another.
+    if (most < 8 || most > 13)
         FAIL("%d descriptors at a time", most);
     for (i = 0; i < HOLES; i++)
         hole_end(&holes[i]);
