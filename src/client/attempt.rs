@@ -23,7 +23,7 @@ use crate::net::sys::{monotonic_ms, Errno, Fd};
 use crate::proto::cookie::Jar;
 use crate::proto::proxy::Proxy;
 use crate::proto::url::{ClientUrl, Host};
-use crate::text::{Line, Words};
+use crate::text::{c_string, Line, Words};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -170,7 +170,7 @@ impl Client {
         Some(match host {
             Host::V4(ip) => Place::At(Addr::v4(*ip, port)),
             Host::V6(ip) => Place::At(Addr::v6(*ip, port)),
-            Host::Name(name) => Place::Name(CString::new(name.as_bytes()).ok()?, port),
+            Host::Name(name) => Place::Name(c_string(name).ok()?, port),
         })
     }
 

@@ -34,7 +34,9 @@ impl Topics {
                 at
             }
         };
-        let members = &mut self.0[at].members;
+        let Some(Topic { members, .. }) = self.0.get_mut(at) else {
+            return Ok(false);
+        };
         let Err(place) = members.binary_search(&id.0) else {
             return Ok(false);
         };
@@ -45,7 +47,9 @@ impl Topics {
 
     pub fn remove(&mut self, name: &str, id: ConnId) {
         let Ok(at) = self.find(name) else { return };
-        let members = &mut self.0[at].members;
+        let Some(Topic { members, .. }) = self.0.get_mut(at) else {
+            return;
+        };
         if let Ok(place) = members.binary_search(&id.0) {
             members.remove(place);
         }
@@ -57,7 +61,7 @@ impl Topics {
     /// The member at a place, for walking them while they may change.
     pub fn member(&self, name: &str, place: usize) -> Option<ConnId> {
         let at = self.find(name).ok()?;
-        self.0[at].members.get(place).copied().map(ConnId)
+        self.0.get(at)?.members.get(place).copied().map(ConnId)
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {

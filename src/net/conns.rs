@@ -106,7 +106,9 @@ impl<T: Slotted> Conns<T> {
                 self.slots.len() as u32 - 1
             }
         };
-        let entry = &mut self.slots[slot as usize];
+        let Some(entry) = self.slots.get_mut(slot as usize) else {
+            return Err((OutOfMemory, conn));
+        };
         let generation = entry.generation();
         conn.set_generation(generation);
         *entry = Slot::Taken(conn);

@@ -33,13 +33,12 @@ impl Random {
             sys::random_bytes(&mut self.pool)?;
             self.left = POOL;
         }
-        let mut out = [0; N];
-        if let Some(from) = self.pool.get_mut(self.left - N..self.left) {
-            out.copy_from_slice(from);
-            from.fill(0);
-        }
         self.left -= N;
-        Ok(out)
+        let from = self.pool.get_mut(self.left..).unwrap_or_default();
+        let taken = from
+            .first_chunk_mut()
+            .map(|bytes| core::mem::replace(bytes, [0; N]));
+        taken.ok_or(Errno(libc::EINVAL))
     }
 }
 

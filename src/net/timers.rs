@@ -83,11 +83,11 @@ impl Timers {
             None if place == NOWHERE => {}
             None => {
                 entry.place = NOWHERE;
-                self.heap.swap_remove(place as usize);
-                if let Some(&moved) = self.heap.get(place as usize) {
-                    self.keys[moved as usize].place = place;
-                    self.down(place as usize);
-                    self.up(self.keys[moved as usize].place as usize);
+                let (place, last) = (place as usize, self.heap.pop());
+                if let Some(last) = last.filter(|_| place < self.heap.len()) {
+                    self.put(last, place);
+                    self.down(place);
+                    self.up(place);
                 }
             }
         }
@@ -102,7 +102,7 @@ impl Timers {
     /// The earliest deadline.
     pub fn next(&self) -> Option<u64> {
         let &key = self.heap.first()?;
-        let away = self.keys[key as usize].at.wrapping_sub(self.now as u32) as i32;
+        let away = self.deadline(key).wrapping_sub(self.now as u32) as i32;
         Some(self.now.saturating_add_signed(i64::from(away)))
     }
 
@@ -116,15 +116,31 @@ impl Timers {
         Some(key)
     }
 
+    fn deadline(&self, key: u32) -> u32 {
+        self.keys.get(key as usize).map_or(0, |entry| entry.at)
+    }
+
     fn is_less(&self, a: usize, b: usize) -> bool {
-        let at = |place: usize| self.keys[self.heap[place] as usize].at;
-        is_before(at(a), at(b))
+        match (self.heap.get(a), self.heap.get(b)) {
+            (Some(&a), Some(&b)) => is_before(self.deadline(a), self.deadline(b)),
+            _ => false,
+        }
     }
 
     fn swap(&mut self, a: usize, b: usize) {
-        self.heap.swap(a, b);
-        self.keys[self.heap[a] as usize].place = a as u32;
-        self.keys[self.heap[b] as usize].place = b as u32;
+        let (Some(&one), Some(&other)) = (self.heap.get(a), self.heap.get(b)) else {
+            return;
+        };
+        self.put(one, b);
+        self.put(other, a);
+    }
+
+    fn put(&mut self, key: u32, place: usize) {
+        if let (Some(at), Some(entry)) = (self.heap.get_mut(place), self.keys.get_mut(key as usize))
+        {
+            *at = key;
+            entry.place = place as u32;
+        }
     }
 
     fn up(&mut self, mut place: usize) {

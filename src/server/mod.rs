@@ -134,9 +134,10 @@ impl Server {
 
     /// Loop 0, which accepts.
     fn first(&self) -> &Engine {
-        self.engines
-            .first()
-            .expect("a server has at least one loop")
+        let Some(first) = self.engines.first() else {
+            unreachable!("a server has at least one loop");
+        };
+        first
     }
 
     fn engine_of(&self, id: ConnId) -> Result<&Engine, Status> {

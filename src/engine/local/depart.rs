@@ -386,14 +386,19 @@ impl Local {
         let blocked = conn.outbox.as_ref().is_some_and(|o| o.is_blocked());
         let mut filled = 0;
         if let Some(outbox) = &conn.outbox {
-            filled = outbox.slices(&mut parts[..MAX_PARTS - 2]);
+            filled = outbox.slices(parts.get_mut(..MAX_PARTS - 2).unwrap_or_default());
         }
-        let offered: usize = parts[..filled].iter().map(|p| p.len()).sum();
+        let offered: usize = parts.iter().take(filled).map(|p| p.len()).sum();
         let mut taken = 0;
         if !blocked && offered == before {
-            parts[filled] = head;
-            parts[filled + 1] = data;
-            match conn.stream.send(&parts[..filled + 2]) {
+            if let Some([place_of_head, place_of_data]) = parts.get_mut(filled..filled + 2) {
+                *place_of_head = head;
+                *place_of_data = data;
+            }
+            match conn
+                .stream
+                .send(parts.get(..filled + 2).unwrap_or_default())
+            {
                 Sent::Bytes(n) => taken = n,
                 Sent::Failed(errno) => {
                     // The failure is told by on_close; the message was as good as sent.
@@ -411,7 +416,8 @@ impl Local {
         let of_head = taken.saturating_sub(before).min(head.len());
         let of_data = taken.saturating_sub(before + head.len());
         if of_data < data.len() || of_head < head.len() {
-            let (head, data) = (&head[of_head..], &data[of_data..]);
+            let head = head.get(of_head..).unwrap_or_default();
+            let data = data.get(of_data..).unwrap_or_default();
             // What the application sends on as it came need not be copied.
             let came = self
                 .delivering
