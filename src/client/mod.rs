@@ -282,8 +282,8 @@ impl Driver for Client {
         self.proxy_says(engine, id, input, at);
     }
 
-    fn head(&self, engine: &Engine, id: ConnId, _peer: &Addr, head: Vec<u8>) -> After {
-        self.head_came(engine, id, head)
+    fn head(&self, engine: &Engine, id: ConnId, _: &Addr, head: Vec<u8>, more: bool) -> After {
+        self.head_came(engine, id, head, more)
     }
 
     fn bad_head(&self, _engine: &Engine, _id: ConnId, _peer: &Addr, error: HttpError) -> After {

@@ -98,6 +98,11 @@ impl Client {
                 *at = input.len();
                 self.say(engine, id, &out, true);
             }
+            Ok(true) if *at < input.len() && self.is_secure() => {
+                *at = input.len();
+                self.state.lock().failure = Some(spoke_before_tls());
+                engine.end(id, Ending::Abandoned);
+            }
             Ok(true) => self.secure(engine, id),
             Err(error) => {
                 *at = input.len();
@@ -226,8 +231,19 @@ impl Client {
         });
     }
 
-    /// An answer of an HTTP proxy or of the server has come.
-    pub(super) fn head_came(&self, engine: &Engine, id: ConnId, head: Vec<u8>) -> After {
+    /// The server is to be talked to in TLS.
+    fn is_secure(&self) -> bool {
+        self.target(&self.state.lock()).secure
+    }
+
+    /// An answer of an HTTP proxy or of the server has come; `more`: and bytes behind it.
+    pub(super) fn head_came(
+        &self,
+        engine: &Engine,
+        id: ConnId,
+        head: Vec<u8>,
+        more: bool,
+    ) -> After {
         let state = self.state.lock();
         let until = state.deadline;
         let Stage::Through {
@@ -252,6 +268,7 @@ impl Client {
         };
         drop(state);
         match answer {
+            Ok(()) if more && self.is_secure() => self.refuse(spoke_before_tls()),
             Ok(()) => {
                 self.secure(engine, id);
                 After::Interim { until }
@@ -396,6 +413,13 @@ fn refused_by_proxy(error: ProxyError, status: u16) -> Failure {
         _ => Failure::new(Status::Handshake, words!("proxy: {}: {}", status, why)),
     };
     failure.permanent(error.permanent)
+}
+
+/// What comes through the tunnel before we have begun TLS is not of the server that we want to talk to: it must not be
+/// taken for something that has come within TLS.
+fn spoke_before_tls() -> Failure {
+    let text = words!("proxy: bytes behind its answer, where TLS was to begin");
+    Failure::new(Status::Handshake, text)
 }
 
 /// RFC 9110 10.2.3: seconds, or a date, which is compared with the date of the answer itself. Ms.

@@ -115,7 +115,7 @@ pub struct CloseInfo {
 pub enum After {
     /// The connection is open; frames follow.
     Opened,
-    /// An interim answer: the real one is to come by this time.
+    /// The next head is an answer also, and is to come by this time.
     Interim { until: u64 },
     /// A response is queued; another request may follow.
     Next,
@@ -139,7 +139,8 @@ pub trait Driver: Send + Sync {
     fn raw(&self, _engine: &Engine, _id: ConnId, _input: &[u8], _at: &mut usize) {}
     /// The turn is at its end: all that was queued has been offered to the kernel.
     fn settled(&self, _engine: &Engine) {}
-    fn head(&self, engine: &Engine, id: ConnId, peer: &Addr, head: Vec<u8>) -> After;
+    /// A head has come; `more`: and bytes behind it.
+    fn head(&self, engine: &Engine, id: ConnId, peer: &Addr, head: Vec<u8>, more: bool) -> After;
     fn bad_head(&self, engine: &Engine, id: ConnId, peer: &Addr, error: HttpError) -> After;
     /// A connection that was never open has ended.
     fn broken(&self, engine: &Engine, id: ConnId, ending: Ending);

@@ -274,7 +274,10 @@ impl Turn<'_> {
                     head, peer, bad, ..
                 } = &mut *upgrading;
                 let after = match *bad {
-                    None => self.driver.head(self.engine, id, peer, head.take()),
+                    None => {
+                        let more = *at < len;
+                        self.driver.head(self.engine, id, peer, head.take(), more)
+                    }
                     Some(error) => self.driver.bad_head(self.engine, id, peer, error),
                 };
                 self.after(id, upgrading, after);
@@ -290,10 +293,7 @@ impl Turn<'_> {
                 l.next_request(id, upgrading);
                 l.flush(id);
             }
-            After::Interim { until } => {
-                l.next_request(id, upgrading);
-                l.extend(id, until);
-            }
+            After::Interim { until } => l.next_head(id, upgrading, until),
             After::Last => l.last_response(id, upgrading),
             After::Drop(ending) => l.end(id, ending),
         });

@@ -344,7 +344,7 @@ impl Driver for Server {
         self.accept_again();
     }
 
-    fn head(&self, engine: &Engine, id: ConnId, peer: &Addr, head: Vec<u8>) -> After {
+    fn head(&self, engine: &Engine, id: ConnId, peer: &Addr, head: Vec<u8>, _: bool) -> After {
         self.answer_head(engine, id, peer, head)
     }
 

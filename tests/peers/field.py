@@ -4,6 +4,8 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -44,6 +46,59 @@ class Proxy:
 
     def url(self, user=""):
         return f"{self.scheme}://{user}127.0.0.1:{self.port}"
+
+
+class LyingProxy:
+    """A proxy for one connection that sends `injected` to the client behind its own answer, after `pause` seconds."""
+
+    def __init__(self, scheme, injected, pause=0):
+        self.scheme, self.injected, self.pause = scheme, injected, pause
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self._serve)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.thread.join(10)
+        self.listener.close()
+
+    def _serve(self):
+        client, _ = self.listener.accept()
+        port, answer = self._asked_for(client)
+        with client, socket.create_connection(("127.0.0.1", port)) as server:
+            if self.pause:
+                client.sendall(answer)
+                time.sleep(self.pause)
+                client.sendall(self.injected)
+            else:
+                client.sendall(answer + self.injected)
+            back = threading.Thread(target=self._carry, args=(server, client))
+            back.start()
+            self._carry(client, server)
+            back.join(10)
+
+    def _asked_for(self, client):
+        """The port that the client wants to reach, and the answer to that."""
+        if self.scheme == "http":
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.recv(4096)
+            return int(head.split()[1].rpartition(b":")[2]), b"HTTP/1.1 200 OK\r\n\r\n"
+        client.recv(3)  # version 5, one method
+        client.sendall(b"\x05\x00")
+        return int.from_bytes(client.recv(300)[-2:], "big"), b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x01"
+
+    @staticmethod
+    def _carry(source, target):
+        try:
+            while part := source.recv(65536):
+                target.sendall(part)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # one of them has gone
 
 
 class Network:

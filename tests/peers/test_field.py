@@ -10,7 +10,7 @@ import pytest
 from websockets.sync.server import serve as ws_serve
 
 from conftest import example
-from field import Proxy, free_port, make_network, wanted
+from field import LyingProxy, Proxy, free_port, make_network, wanted
 from program import Program, eventually
 
 # Proxies
@@ -58,23 +58,33 @@ def microsocks(started):
     return started("socks5", port, [wanted("microsocks", "microsocks"), "-i", "127.0.0.1", "-p", port, "-u", "us", "-P", "p@w"])
 
 
+@pytest.fixture(params=["ws", "wss"])
+def server(request, serve, ca, certificate):
+    """An echo_server without TLS, and one with it; `trust`: the options of a client that knows it."""
+    secure = request.param == "wss"
+    args = ["--tls-cert", certificate.cert_file, "--tls-key", certificate.key_file] if secure else []
+    program = serve("echo_server", *args)
+    program.trust = ["--ca", ca.cert_file] if secure else []
+    return program
+
+
 def cat(run, *args):
     """Runs ws_cat to its end: exit status, stdout, stderr."""
     program = run("ws_cat", *args)
     return program.wait(), program.stdout.rest(), "\n".join(program.stderr.rest())
 
 
-def test_through_an_http_proxy(run, echo, tinyproxy):
+def test_through_an_http_proxy(run, server, tinyproxy):
     proxy = tinyproxy()
-    url = echo.url.replace("127.0.0.1", "localhost")
-    assert cat(run, url, "--proxy", proxy.url(), "--once", "hello") == (0, ["hello"], "")
+    url = server.url.replace("127.0.0.1", "localhost")
+    assert cat(run, url, *server.trust, "--proxy", proxy.url(), "--once", "hello") == (0, ["hello"], "")
     # Large messages in both directions; the proxy has resolved the name.
-    program = run("ws_cat", url, "--proxy", proxy.url(), stdin=subprocess.PIPE)
+    program = run("ws_cat", url, *server.trust, "--proxy", proxy.url(), stdin=subprocess.PIPE)
     program.process.stdin.write(b"x" * 300_000 + b"\n" + b"y\n")
     program.process.stdin.close()
     assert program.wait() == 0
     assert [len(line) for line in program.stdout.rest()] == [300_000, 1]
-    assert f"CONNECT localhost:{echo.port}" in proxy.log.read_text()
+    assert f"CONNECT localhost:{server.port}" in proxy.log.read_text()
 
 
 def test_an_http_proxy_that_wants_a_password(run, echo, tinyproxy):
@@ -95,10 +105,11 @@ def test_an_http_proxy_that_forbids_or_finds_nobody(run, echo, tinyproxy):
     assert status == 1 and re.search(r"ws_cat: proxy: 5\d\d: ", errors), errors
 
 
-def test_through_dante(run, echo, dante):
-    url = echo.url.replace("127.0.0.1", "localhost")
-    assert cat(run, url, "--proxy", dante.url(), "--once", "hello") == (0, ["hello"], "")
-    assert cat(run, echo.url, "--proxy", dante.url().replace("socks5", "socks5h"), "--once", "x") == (0, ["x"], "")
+def test_through_dante(run, server, dante):
+    url = server.url.replace("127.0.0.1", "localhost")
+    assert cat(run, url, *server.trust, "--proxy", dante.url(), "--once", "hello") == (0, ["hello"], "")
+    by_name = dante.url().replace("socks5", "socks5h")
+    assert cat(run, server.url, *server.trust, "--proxy", by_name, "--once", "x") == (0, ["x"], "")
     # Nobody there, then forbidden.
     status, _, errors = cat(run, "ws://127.0.0.1:2/", "--proxy", dante.url(), "--once", "hello")
     assert status == 1 and "ws_cat: proxy: the proxy " in errors, errors
@@ -106,26 +117,48 @@ def test_through_dante(run, echo, dante):
     assert status == 1 and "forbids" in errors, errors
 
 
-def test_a_socks_proxy_that_wants_a_password(run, echo, microsocks):
-    assert cat(run, echo.url, "--proxy", microsocks.url("us:p%40w@"), "--once", "hello") == (0, ["hello"], "")
+def test_a_socks_proxy_that_wants_a_password(run, server, microsocks):
+    args = [server.url, *server.trust, "--once", "hello", "--proxy"]
+    assert cat(run, *args, microsocks.url("us:p%40w@")) == (0, ["hello"], "")
     for user in ("", "us:wrong@"):
-        status, _, errors = cat(run, echo.url, "--proxy", microsocks.url(user), "--once", "hello")
+        status, _, errors = cat(run, *args, microsocks.url(user))
         assert status == 1 and "ws_cat: proxy: the proxy " in errors, errors
 
 
-def test_the_proxy_of_the_environment(run, echo, tinyproxy, monkeypatch):
+def test_the_proxy_of_the_environment(run, server, tinyproxy, monkeypatch):
     proxy = tinyproxy()
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setenv("http_proxy", proxy.url())
-    assert cat(run, echo.url, "--once", "a")[0] == 0
+    mine, other = ("https_proxy", "http_proxy") if server.trust else ("http_proxy", "https_proxy")
+    monkeypatch.setenv(mine, proxy.url())
+    monkeypatch.setenv(other, "http://127.0.0.1:1")
+    args = [server.url, *server.trust, "--once", "a"]
+    assert cat(run, *args)[0] == 0
     assert "CONNECT 127" not in proxy.log.read_text()
-    assert cat(run, echo.url, "--proxy", "env", "--once", "a")[0] == 0
+    assert cat(run, *args, "--proxy", "env")[0] == 0
     assert proxy.log.read_text().count("CONNECT 127") == 1
     monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
-    assert cat(run, echo.url, "--proxy", "env", "--once", "a")[0] == 0
+    assert cat(run, *args, "--proxy", "env")[0] == 0
     assert proxy.log.read_text().count("CONNECT 127") == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_speaks_for_the_server(run, serve, ca, certificate, scheme):
+    """What a proxy sends before TLS has begun is never taken for the server's: here it would redirect the client."""
+    tls = ["--tls-cert", certificate.cert_file, "--tls-key", certificate.key_file]
+    good, bad = serve("echo_server", *tls), serve("echo_server", *tls)
+    injected = f"HTTP/1.1 302 Found\r\nLocation: {bad.url}\r\n\r\n".encode()
+    args = [good.url, "--ca", ca.cert_file, "--redirects", "2", "--once", "secret", "--proxy"]
+    with LyingProxy(scheme, b"") as proxy:
+        assert cat(run, *args, proxy.url) == (0, ["secret"], "")
+    with LyingProxy(scheme, injected) as proxy:
+        said = "ws_cat: proxy: bytes behind its answer, where TLS was to begin"
+        assert cat(run, *args, proxy.url) == (1, [], said)
+    # Later than the answer, it is no TLS.
+    with LyingProxy(scheme, injected, pause=0.2) as proxy:
+        status, printed, errors = cat(run, *args, proxy.url)
+        assert (status, printed) == (1, []) and errors.startswith("ws_cat: tls: "), errors
 
 
 # A link that is cut

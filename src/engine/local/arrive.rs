@@ -483,16 +483,23 @@ impl Local {
     }
 
     /// An HTTP response is queued; the next request may follow once it has gone.
-    pub fn next_request(&mut self, id: ConnId, mut upgrading: Box<Upgrading>) {
-        let Some(conn) = self.conns.get_mut(id) else {
-            return;
-        };
+    pub fn next_request(&mut self, id: ConnId, upgrading: Box<Upgrading>) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.flags.set(Flags::DRAINING, conn.queued() > 0);
+        }
+        let until = self.now + u64::from(self.settings.handshake_timeout);
+        self.next_head(id, upgrading, until);
+    }
+
+    /// Another head is to come by this time.
+    pub fn next_head(&mut self, id: ConnId, mut upgrading: Box<Upgrading>, until: u64) {
         upgrading.head = HeadBuffer::new();
-        upgrading.until = self.now + u64::from(self.settings.handshake_timeout);
+        upgrading.until = until;
         upgrading.bad = None;
         upgrading.raw = false;
-        conn.flags.set(Flags::DRAINING, conn.queued() > 0);
-        conn.phase = Phase::Upgrading(Some(upgrading));
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.phase = Phase::Upgrading(Some(upgrading));
+        }
         self.rearm(id);
     }
 
