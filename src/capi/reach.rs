@@ -11,6 +11,7 @@ use crate::error::{Error, Status};
 use crate::net::sys::socket::Addr;
 use crate::proto::proxy::Proxy;
 use crate::proto::url::ip;
+use crate::text::c_string;
 
 const QUEUE_MESSAGES: u32 = 1024;
 const QUEUE_BYTES: usize = 1024 * 1024;
@@ -45,9 +46,7 @@ pub fn wrong(name: &str, why: &str) -> Error {
 pub fn interface(name: Option<&str>) -> Result<Option<CString>, Error> {
     match name {
         None => Ok(None),
-        Some(name) if (1..16).contains(&name.len()) => CString::new(name)
-            .map(Some)
-            .map_err(|_| Status::InvalidArg.into()),
+        Some(name) if (1..16).contains(&name.len()) => Ok(Some(c_string(name)?)),
         Some(_) => Err(wrong("interface_name", "1 to 15 bytes")),
     }
 }

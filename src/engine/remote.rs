@@ -332,12 +332,14 @@ impl Remote {
         let len = inbox.mirrors.len() + more;
         inbox.mirrors.resize(len, VACANT);
         inbox.forget_user(id);
-        inbox.mirrors[slot] = Mirror {
-            generation: id.generation(),
-            takes: Takes::Messages,
-            deflate,
-            ..VACANT
-        };
+        if let Some(mirror) = inbox.mirrors.get_mut(slot) {
+            *mirror = Mirror {
+                generation: id.generation(),
+                takes: Takes::Messages,
+                deflate,
+                ..VACANT
+            };
+        }
         Ok(())
     }
 

@@ -60,7 +60,7 @@ impl Timers {
     /// Sets, moves or (None) removes the deadline of a key.
     pub fn set(&mut self, key: u32, at: Option<u64>) {
         // In the past is now.
-        let at = at.map(|at| at.clamp(self.now, self.now + FARTHEST) as u32);
+        let at = at.map(|at| at.min(self.now + FARTHEST).max(self.now) as u32);
         let Some(entry) = self.keys.get_mut(key as usize) else {
             return;
         };

@@ -132,10 +132,10 @@ impl Server {
         })
     }
 
-    /// Loop 0, which accepts.
+    /// Loop 0, which accepts; every server has it.
     fn first(&self) -> &Engine {
         let Some(first) = self.engines.first() else {
-            unreachable!("a server has at least one loop");
+            unreachable!();
         };
         first
     }
