@@ -192,7 +192,10 @@ impl Chain {
                 words::not_yet(&words!("{}{}", whom, whose), start, time);
                 CertificateError::NotValidYet
             }
-            E::UnknownIssuer if certificate.issuer() == certificate.subject() => {
+            // With CA:TRUE, as `openssl req -x509` makes them, webpki does not look for an issuer.
+            E::UnknownIssuer | E::CaUsedAsEndEntity
+                if certificate.issuer() == certificate.subject() =>
+            {
                 words::set(words!(
                     "{} is self-signed ({}) and not among the known authorities (ca: {})",
                     whose,
@@ -262,6 +265,22 @@ fn fault(error: &webpki::Error) -> &'static str {
         | E::MaximumNameConstraintComparisonsExceeded => "its chain is too long or too intricate",
         E::InvalidCertValidity => "it ends before it begins",
         _ => "it is malformed",
+    }
+}
+
+/// The words for a peer that shows a certificate whose key it does not have.
+fn unproved(whose: &dyn Say, peer: &str) {
+    words::set(words!(
+        "{}: the {} has not proved that its key is its own",
+        whose,
+        peer
+    ));
+}
+
+fn unproved_client(certificate: &CertificateDer<'_>) {
+    words::clear();
+    if let Ok(certificate) = EndEntityCert::try_from(certificate) {
+        unproved(&Whose::Client(Subject(certificate.subject())), "client");
     }
 }
 
@@ -371,15 +390,29 @@ impl ServerVerifier {
             })
     }
 
-    fn check_pins(&self, pinned: bool, certificate: &EndEntityCert<'_>) -> Result<(), TlsError> {
+    fn check_pins(
+        &self,
+        pinned: bool,
+        whose: &dyn Say,
+        certificate: &EndEntityCert<'_>,
+    ) -> Result<(), TlsError> {
         if pinned {
             return Ok(());
         }
-        words::set(words!(
-            "public key matches none of the {} pins; it is {}",
-            self.pins.len(),
-            pin_text(&key_digest(certificate))
-        ));
+        let key = pin_text(&key_digest(certificate));
+        match self.pins.len() {
+            1 => words::set(words!(
+                "{}: its public key does not match the pin; it is {}",
+                whose,
+                key
+            )),
+            count => words::set(words!(
+                "{}: its public key matches none of the {} pins; it is {}",
+                whose,
+                count,
+                key
+            )),
+        }
         Err(CertificateError::ApplicationVerificationFailure.into())
     }
 }
@@ -503,7 +536,9 @@ impl ServerCertVerifier for ServerVerifier {
                 self.pinned(&certificate, None)
             }
         };
-        self.check_pins(pinned, &certificate)?;
+        self.check_pins(pinned, whose, &certificate)?;
+        // The signature is checked next, in the same step of rustls, without a word of whose it is: these are for it.
+        unproved(whose, "server");
         Ok(ServerCertVerified::assertion())
     }
 
@@ -513,8 +548,9 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
+        let valid = verify_tls12_signature(message, certificate, signed, &self.algorithms)?;
         words::clear();
-        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+        Ok(valid)
     }
 
     fn verify_tls13_signature(
@@ -523,8 +559,9 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
+        let valid = verify_tls13_signature(message, certificate, signed, &self.algorithms)?;
         words::clear();
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+        Ok(valid)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -595,8 +632,11 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
+        unproved_client(certificate);
+        let algorithms = &self.chain.algorithms;
+        let valid = verify_tls12_signature(message, certificate, signed, algorithms)?;
         words::clear();
-        verify_tls12_signature(message, certificate, signed, &self.chain.algorithms)
+        Ok(valid)
     }
 
     fn verify_tls13_signature(
@@ -605,8 +645,11 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
+        unproved_client(certificate);
+        let algorithms = &self.chain.algorithms;
+        let valid = verify_tls13_signature(message, certificate, signed, algorithms)?;
         words::clear();
-        verify_tls13_signature(message, certificate, signed, &self.chain.algorithms)
+        Ok(valid)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -4,7 +4,7 @@ use super::der::{Date, Name};
 use super::Words;
 use crate::net::sys::thread::ThreadText;
 use crate::text::{Line, Pen, Say};
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 
 /// rustls without std cannot carry words from a verifier to the connection that it works for. Both are in the same call
 /// of the same thread, so this does.
@@ -29,34 +29,38 @@ pub fn of(error: &Error, is_client: bool) -> Words {
         "the client"
     };
     match error {
-        Error::InvalidCertificate(kind) => match CHECK.copy() {
+        Error::InvalidCertificate(_) => match CHECK.copy() {
             words if !words.as_bytes().is_empty() => Words::lasting(words),
-            _ if *kind == CertificateError::BadSignature => Words::lasting(words!(
-                "{} has not proved that its certificate's key is its own",
-                peer
-            )),
             _ => Words::lasting(words!("{}'s certificate is not usable", peer)),
         },
-        Error::AlertReceived(alert) => from_alert(*alert, peer),
         Error::NoCertificatesPresented => {
             Words::lasting(words!("{} has sent no certificate", peer))
         }
-        Error::InvalidMessage(
-            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-        ) => Words::lasting(words!("what came from {} is not TLS", peer)),
-        Error::InvalidMessage(_) => Words::lasting(words!("{} sent a malformed TLS message", peer)),
         Error::NoApplicationProtocol => Words::lasting(words!(
             "{} does not speak http/1.1, says its ALPN list",
             peer
         )),
         Error::PeerIncompatible(why) => Words::lasting(words!("{} {}", incompatible(why), peer)),
+        Error::AlertReceived(alert) => from_alert(*alert, peer),
+        other => on_the_way(other, peer),
+    }
+}
+
+/// What may be otherwise next time: somebody in between has answered, such as the portal of a hotel's network, or bytes
+/// were damaged.
+fn on_the_way(error: &Error, peer: &str) -> Words {
+    match error {
+        Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) => Words::from(words!("what came from {} is not TLS", peer)),
+        Error::InvalidMessage(_) => Words::from(words!("{} sent a malformed TLS message", peer)),
         Error::PeerMisbehaved(_)
         | Error::InappropriateMessage { .. }
         | Error::InappropriateHandshakeMessage { .. } => {
-            Words::lasting(words!("{} broke the rules of TLS", peer))
+            Words::from(words!("{} broke the rules of TLS", peer))
         }
         Error::PeerSentOversizedRecord => {
-            Words::lasting(words!("{} sent a record that is too long", peer))
+            Words::from(words!("{} sent a record that is too long", peer))
         }
         Error::DecryptError => Words::from(words!("a record was damaged on its way from {}", peer)),
         Error::General(why) => Words::from(why.as_str()),
@@ -103,13 +107,48 @@ fn from_alert(alert: AlertDescription, peer: &str) -> Words {
     };
     let colon = if why.is_empty() { "" } else { ": " };
     let name = alert.as_str().unwrap_or("of an unknown kind");
-    Words::lasting(words!(
-        "{} has ended TLS with the alert {}{}{}",
-        peer,
-        name,
-        colon,
-        why
-    ))
+    Words {
+        lasts: is_lasting(alert),
+        ..Words::from(words!(
+            "{} has ended TLS with the alert {}{}{}",
+            peer,
+            name,
+            colon,
+            why
+        ))
+    }
+}
+
+/// The alert is about certificates, names or abilities (RFC 8446 section 6.2, RFC 5246 section 7.2.2), which the next
+/// attempt will find unchanged. The others tell of an accident: on the way, in the peer, or by its user.
+fn is_lasting(alert: AlertDescription) -> bool {
+    use AlertDescription as A;
+    matches!(
+        alert,
+        A::HandshakeFailure
+            | A::NoCertificate
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::AccessDenied
+            | A::ExportRestriction
+            | A::ProtocolVersion
+            | A::InsufficientSecurity
+            | A::InappropriateFallback
+            | A::MissingExtension
+            | A::UnsupportedExtension
+            | A::CertificateUnobtainable
+            | A::UnrecognisedName
+            | A::BadCertificateStatusResponse
+            | A::BadCertificateHashValue
+            | A::UnknownPSKIdentity
+            | A::CertificateRequired
+            | A::NoApplicationProtocol
+            | A::EncryptedClientHelloRequired
+    )
 }
 
 /// What is wrong with a certificate's dates. `whose` names it.
@@ -139,6 +178,83 @@ impl Say for Subject<'_> {
         match self.0 {
             [] => "(no name)".say(pen),
             name => Name(name).say(pen),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::vec::Vec;
+    use rustls::CertificateError;
+
+    /// Those with a name, by number; every other number is unknown and does not last.
+    const LASTING: [u8; 23] = [
+        40, 41, 42, 43, 44, 45, 46, 48, 49, 60, 70, 71, 86, 109, 110, 111, 112, 113, 114, 115, 116,
+        120, 121,
+    ];
+
+    #[test]
+    fn only_what_is_about_certificates_names_or_abilities_lasts() {
+        let lasting: Vec<u8> = (0..=255)
+            .filter(|alert| of(&Error::AlertReceived((*alert).into()), true).lasts())
+            .collect();
+        assert_eq!(lasting, LASTING);
+    }
+
+    #[test]
+    fn every_alert_is_named() {
+        for alert in 0..=255u8 {
+            let words = of(&Error::AlertReceived(alert.into()), true);
+            let known = AlertDescription::from(alert).as_str();
+            let name = known.unwrap_or("of an unknown kind");
+            let begin = format!("the server has ended TLS with the alert {name}");
+            assert!(words.as_str().starts_with(&begin), "{}", words.as_str());
+        }
+    }
+
+    #[test]
+    fn an_answer_of_somebody_in_between_does_not_last() {
+        for (error, said) in [
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "what came from the server is not TLS",
+            ),
+            (
+                Error::InvalidMessage(InvalidMessage::MissingKeyExchange),
+                "the server sent a malformed TLS message",
+            ),
+            (
+                Error::PeerSentOversizedRecord,
+                "the server sent a record that is too long",
+            ),
+            (
+                Error::DecryptError,
+                "a record was damaged on its way from the server",
+            ),
+            (
+                Error::HandshakeNotComplete,
+                "TLS with the server has failed",
+            ),
+        ] {
+            let words = of(&error, true);
+            assert_eq!((words.as_str(), words.lasts()), (said, false));
+        }
+    }
+
+    #[test]
+    fn what_the_peer_is_or_can_lasts() {
+        let bad = Error::InvalidCertificate(CertificateError::BadSignature);
+        for error in [
+            bad,
+            Error::NoCertificatesPresented,
+            Error::NoApplicationProtocol,
+            Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+        ] {
+            clear();
+            let words = of(&error, true);
+            assert!(words.lasts(), "{}", words.as_str());
         }
     }
 }

@@ -255,10 +255,8 @@ def test_self_signed(run, serve, tmp_path, ca):
         own = self_signed(tmp_path, f"own-{is_ca}", ca=is_ca)
         echo = serve("echo_server", *tls_args(own))
         said = refused(run, echo, "--ca", ca.cert_file)
-        assert "localhost is self-signed (CN=localhost) and not among the known authorities" in said or (
-            is_ca and "an authority's own (CA:TRUE), and not among the known ones" in said
-        )
-        assert str(ca.cert_file) in said
+        assert "localhost is self-signed (CN=localhost) and not among the known authorities" in said
+        assert f"(ca: {ca.cert_file})" in said
         # It may stand for itself, with the checks of name and dates.
         assert cat(run, by_name(echo), "--ca", own.cert_file)[:2] == (0, ["hello"])
         said = refused(run, echo, "--ca", own.cert_file, "--server-name", "b.example")
@@ -295,13 +293,14 @@ def test_pins(run, echo, ca, certificate):
     for pins in (certificate.pin, ca.pin, f"{wrong},{certificate.pin}", f"{wrong}, {ca.pin}"):
         assert cat(run, url, "--ca", ca.cert_file, "--pin", pins)[0] == 0, pins
     said = refused(run, echo, "--ca", ca.cert_file, "--pin", f"{wrong},{wrong}")
-    assert f"tls: public key matches none of the 2 pins; it is {certificate.pin}" in said
+    assert f"tls: certificate of localhost: its public key matches none of the 2 pins; it is {certificate.pin}" in said
     # A pin does not replace the authority, unless it is told to.
     assert "not signed by a known authority" in refused(run, echo, "--pin", certificate.pin)
     status, out, said = cat(run, url, "--insecure", "--pin", certificate.pin)
     assert (status, out) == (0, ["hello"]) and "but for its pinned key" in said
     # Nothing proves then that the authority's key has anything to do with it.
-    assert "matches none of the 1 pins" in refused(run, echo, "--insecure", "--pin", ca.pin)
+    said = refused(run, echo, "--insecure", "--pin", ca.pin)
+    assert f"certificate of localhost: its public key does not match the pin; it is {certificate.pin}" in said
 
 
 def test_pinned_key_of_another_that_is_sent_along(run, serve, tmp_path, ca):
@@ -311,7 +310,7 @@ def test_pinned_key_of_another_that_is_sent_along(run, serve, tmp_path, ca):
     chain = tmp_path / "chain.pem"
     chain.write_bytes(real.cert_file.read_bytes() + other.cert_file.read_bytes())
     echo = serve("echo_server", "--tls-cert", chain, "--tls-key", real.key_file)
-    assert "matches none of the 1 pins" in refused(run, echo, "--ca", ca.cert_file, "--pin", other.pin)
+    assert "does not match the pin" in refused(run, echo, "--ca", ca.cert_file, "--pin", other.pin)
 
 
 def test_insecure_is_loud(run, serving):
@@ -355,7 +354,7 @@ def test_clock_at_1970(clock, echo, ca, certificate, serving):
     policy = ("--clock-not-before", past)
     assert "not for b.example" in clock(0, *trust, *policy, "--server-name", "b.example")[2]
     assert "not signed by a known authority" in clock(0, by_name(echo), *policy)[2]
-    assert "matches none" in clock(0, *trust, *policy, "--pin", "sha256/" + "A" * 43 + "=")[2]
+    assert "does not match the pin" in clock(0, *trust, *policy, "--pin", "sha256/" + "A" * 43 + "=")[2]
     # What had expired on that day has expired.
     old = serving("long-ago", not_before=NOW - 900 * DAY, not_after=NOW - 800 * DAY)
     status, _, said = clock(0, by_name(old), "--ca", ca.cert_file, *policy)

@@ -4,12 +4,14 @@
 use super::*;
 use crate::proto::url::Host;
 use crate::tls::verify::ServerVerifier;
-use crate::tls::{ClientSource, ClientTls, ServerSource, ServerTls};
+use crate::tls::{pem, ClientSource, ClientTls, ServerSource, ServerTls};
 use alloc::string::ToString;
 use alloc::vec;
 use ring::aead;
+use rustls::client::WantsClientCert;
 use rustls::crypto::ring as provider;
-use rustls::ConnectionTrafficSecrets;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ConfigBuilder, ConnectionTrafficSecrets};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -161,6 +163,100 @@ fn every_changed_byte_is_noticed() {
     }
 }
 
+/// Hands on what each end says until one of them fails: its words.
+fn failure(client: &mut End, server: &mut End) -> Words {
+    let mut to_server = client.take(&[], usize::MAX).expect("a ClientHello");
+    loop {
+        let to_client = match server.take(&to_server, usize::MAX) {
+            Ok(out) => out,
+            Err(words) => return words,
+        };
+        to_server = match client.take(&to_client, usize::MAX) {
+            Ok(out) => out,
+            Err(words) => return words,
+        };
+        assert!(!to_server.is_empty(), "the handshake has not failed");
+    }
+}
+
+/// The certificate of one with the key of another, which libws refuses to load.
+fn stolen(certificate: &str, key: &str) -> SingleCertAndKey {
+    let chain = pem::certificates(&file(certificate), "tls_cert").expect("it is good");
+    let key = pem::private_key(&file(key), "tls_key").expect("it is good");
+    let key = provider::default_provider()
+        .key_provider
+        .load_private_key(key)
+        .expect("it can sign");
+    SingleCertAndKey::from(CertifiedKey::new(chain, key))
+}
+
+const VERSIONS: [&rustls::SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS12, &rustls::version::TLS13];
+
+#[test]
+fn a_server_that_shows_the_certificate_of_another_is_named() {
+    if certificates().is_none() {
+        return;
+    }
+    for version in VERSIONS {
+        let config =
+            ServerConfig::builder_with_details(Arc::new(provider::default_provider()), clock())
+                .with_protocol_versions(&[version])
+                .expect("it is there")
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(stolen("server.pem", "client.key")));
+        let server = Session::server(Arc::new(config)).expect("a session");
+        let words = failure(&mut End::new(client()), &mut End::new(server));
+        let said = "certificate of localhost: the server has not proved that its key is its own";
+        assert_eq!((words.as_str(), words.lasts()), (said, true));
+    }
+}
+
+#[test]
+fn a_client_that_shows_the_certificate_of_another_is_named() {
+    if certificates().is_none() {
+        return;
+    }
+    for version in VERSIONS {
+        let source = ServerSource {
+            certificates: vec![(file("server.pem"), file("server.key"))],
+            client_ca: Some(file("ca.pem")),
+            ..ServerSource::default()
+        };
+        let server = ServerTls::load(&source).expect("the certificates are good");
+        let server = server.session().expect("a session");
+        let client = insecure(version)
+            .with_client_cert_resolver(Arc::new(stolen("client.pem", "server.key")));
+        let client = Session::client(Arc::new(client), localhost()).expect("a session");
+        let words = failure(&mut End::new(client), &mut End::new(server));
+        let said = "client certificate O=libws tests,CN=device 7: \
+                    the client has not proved that its key is its own";
+        assert_eq!((words.as_str(), words.lasts()), (said, true));
+    }
+}
+
+fn clock() -> Arc<crate::tls::clock::Clock> {
+    Arc::new(crate::tls::clock::Clock)
+}
+
+fn localhost() -> ServerName<'static> {
+    ServerName::try_from("localhost").expect("a name")
+}
+
+/// A client that trusts everybody.
+fn insecure(
+    version: &'static rustls::SupportedProtocolVersion,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let provider = provider::default_provider();
+    let algorithms = provider.signature_verification_algorithms;
+    let verifier = ServerVerifier::new(None, vec![], 0, algorithms);
+    ClientConfig::builder_with_details(Arc::new(provider), clock())
+        .with_protocol_versions(&[version])
+        .expect("it is there")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+}
+
 /// A client whose keys are known, so that it can seal anything.
 struct Forger {
     key: aead::LessSafeKey,
@@ -171,19 +267,9 @@ struct Forger {
 impl Forger {
     /// Shakes hands with `server`.
     fn new(server: &mut End) -> Forger {
-        let provider = alloc::sync::Arc::new(provider::default_provider());
-        let algorithms = provider.signature_verification_algorithms;
-        let verifier = ServerVerifier::new(None, vec![], 0, algorithms);
-        let clock = alloc::sync::Arc::new(crate::tls::clock::Clock);
-        let mut config = ClientConfig::builder_with_details(provider, clock)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("TLS 1.3 is there")
-            .dangerous()
-            .with_custom_certificate_verifier(alloc::sync::Arc::new(verifier))
-            .with_no_client_auth();
+        let mut config = insecure(&rustls::version::TLS13).with_no_client_auth();
         config.enable_secret_extraction = true;
-        let name = ServerName::try_from("localhost").expect("a name");
-        let session = Session::client(alloc::sync::Arc::new(config), name).expect("a session");
+        let session = Session::client(Arc::new(config), localhost()).expect("a session");
         let mut client = End::new(session);
         shake(&mut client, server, usize::MAX);
         let Side::Client(connection) = client.session.side else {
