@@ -148,9 +148,13 @@ impl Client {
         self.outgoing_lost();
         self.current.store(0, Ordering::Release);
         let reason = info.reason.as_bytes();
+        let place = match info.status {
+            Status::Tls => "tls",
+            _ => "websocket",
+        };
         let text = match (reason, info.code) {
-            (b"", code) => Line::from(words!("websocket: closed with code {}", code)),
-            (reason, _) => Line::from(words!("websocket: {}", reason)),
+            (b"", code) => Line::from(words!("{}: closed with code {}", place, code)),
+            (reason, _) => Line::from(words!("{}: {}", place, reason)),
         };
         log::info(words!("connection closed: {} {}", info.code, reason));
         if info.status != Status::Ok {

@@ -23,7 +23,7 @@ use crate::net::sys::{monotonic_ms, Errno, Fd};
 use crate::proto::cookie::Jar;
 use crate::proto::proxy::Proxy;
 use crate::proto::url::{ClientUrl, Host};
-use crate::text::{c_string, Line, Words};
+use crate::text::{c_string, Line, Say, Words};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -183,10 +183,10 @@ impl Client {
             let wake = Box::new(move || remote.wake());
             match self.lookups.start(name, port, wake) {
                 Ok(lookup) => state.lookup = Some(lookup),
-                Err(errno) => {
+                Err(why) => {
                     drop(state);
-                    let text = words!("dns: no thread for the lookup: {}", errno);
-                    return self.attempt_failed(engine, Failure::new(Status::Io, text));
+                    let failure = self.dns_failure(&why);
+                    return self.attempt_failed(engine, failure);
                 }
             }
         }
@@ -210,7 +210,7 @@ impl Client {
             Ok(addrs) => self.race(engine, addrs),
             Err(error) => {
                 let why = error.0.to_str().unwrap_or("");
-                let failure = self.dns_failure(Status::Dns, why);
+                let failure = self.dns_failure(&why);
                 self.attempt_failed(engine, failure);
             }
         }
@@ -218,16 +218,24 @@ impl Client {
 
     /// The lookup has used up the time.
     pub(super) fn lookup_too_slow(&self, engine: &Engine) {
-        let failure = self.dns_failure(Status::Timeout, "no answer in time");
+        let ms = self.config.connect_timeout;
+        let failure = self.dns_failure(&words!(
+            "the resolver has not answered in time (connect_timeout_ms: {})",
+            ms
+        ));
         self.attempt_failed(engine, failure);
     }
 
-    fn dns_failure(&self, status: Status, why: &str) -> Failure {
+    fn dns_failure(&self, why: &dyn Say) -> Failure {
         let state = self.state.lock();
         let url = self.target(&state);
+        let host = url.host_text();
         match self.proxy_for(url) {
-            Some(proxy) => Failure::new(status, words!("dns: proxy {}: {}", proxy.host_text, why)),
-            None => Failure::new(status, words!("dns: {}: {}", url.host_text(), why)),
+            Some(proxy) => Failure::new(
+                Status::Dns,
+                words!("dns: proxy {}: {}", proxy.host_text, why),
+            ),
+            None => Failure::new(Status::Dns, words!("dns: {}: {}", host, why)),
         }
     }
 

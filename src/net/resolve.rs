@@ -4,6 +4,7 @@
 use super::sys::socket::{lookup, Addr, LookupError};
 use super::sys::thread::{Mutex, Thread};
 use super::sys::Errno;
+use crate::text::{Pen, Say};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
 use alloc::sync::Arc;
@@ -22,6 +23,24 @@ pub type Answer = Result<Vec<Addr>, LookupError>;
 /// that hangs is not to gather a thread with each attempt.
 const MAX_THREADS: usize = 4;
 
+/// Why a lookup could not begin.
+pub enum NotBegun {
+    /// As many as may be have not ended.
+    TooMany,
+    NoThread(Errno),
+}
+
+impl Say for NotBegun {
+    fn say(&self, pen: &mut Pen<'_>) {
+        match self {
+            NotBegun::TooMany => {
+                words!("{} earlier lookups have not been answered yet", MAX_THREADS).say(pen);
+            }
+            NotBegun::NoThread(errno) => words!("no thread for the lookup: {}", errno).say(pen),
+        }
+    }
+}
+
 /// Counts the threads of one client.
 #[derive(Default)]
 pub struct Lookups(Arc<()>);
@@ -33,10 +52,10 @@ impl Lookups {
         host: CString,
         port: u16,
         wake: Box<dyn Fn() + Send>,
-    ) -> Result<Lookup, Errno> {
+    ) -> Result<Lookup, NotBegun> {
         let running = self.0.clone();
         if Arc::strong_count(&running) > MAX_THREADS + 1 {
-            return Err(Errno(libc::EAGAIN));
+            return Err(NotBegun::TooMany);
         }
         let place = Arc::new(Mutex::new(None));
         let answer = place.clone();
@@ -46,7 +65,8 @@ impl Lookups {
             *answer.lock() = Some(found);
             drop(running);
             wake();
-        }))?;
+        }))
+        .map_err(NotBegun::NoThread)?;
         Ok(Lookup { place, host, port })
     }
 }
