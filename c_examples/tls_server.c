@@ -23,6 +23,7 @@ struct options {
     const char *key;
     const char *client_ca;
     int client_optional;
+    long long clock_not_before;
     ws_tls_cert more[MORE_MAX]; // for other names
     size_t more_len;
 };
@@ -110,6 +111,9 @@ static void print_help(void)
          "  --also CERT,KEY    another certificate and key, for clients that ask for its name; up to 8 times\n"
          "  --client-ca FILE   clients must have a certificate signed by one of these (PEM)\n"
          "  --client-optional  they may also have none; /members is then for those who have\n"
+         "  --clock-not-before SECONDS\n"
+         "                     for those certificates: when the clock is before that many seconds since 1970, it is\n"
+         "                     not believed\n"
          "  --help             this text\n"
          "\n"
          "Exit status: 0 when ended by Ctrl-C or SIGTERM, 1 after an error.");
@@ -146,7 +150,7 @@ static int read_port(const char *text, unsigned long *out)
 // Returns 0 to go on, 1 when all is done (--help), -1 on a wrong command line.
 static int read_options(int argc, char **argv, struct options *options)
 {
-    enum { HOST = 1, PORT, CERT, KEY, ALSO, CLIENT_CA, CLIENT_OPTIONAL, HELP };
+    enum { HOST = 1, PORT, CERT, KEY, ALSO, CLIENT_CA, CLIENT_OPTIONAL, CLOCK, HELP };
     static const struct option table[] = {
         {"host", required_argument, NULL, HOST},
         {"port", required_argument, NULL, PORT},
@@ -155,6 +159,7 @@ static int read_options(int argc, char **argv, struct options *options)
         {"also", required_argument, NULL, ALSO},
         {"client-ca", required_argument, NULL, CLIENT_CA},
         {"client-optional", no_argument, NULL, CLIENT_OPTIONAL},
+        {"clock-not-before", required_argument, NULL, CLOCK},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
@@ -183,6 +188,9 @@ static int read_options(int argc, char **argv, struct options *options)
             break;
         case CLIENT_OPTIONAL:
             options->client_optional = 1;
+            break;
+        case CLOCK:
+            options->clock_not_before = atoll(optarg);
             break;
         case HELP:
             print_help();
@@ -214,6 +222,7 @@ static ws_server *make_server(const struct options *options)
     config.tls_more_certs_len = options->more_len;
     config.tls_client_ca = options->client_ca;
     config.tls_client_optional = options->client_optional;
+    config.tls_clock_not_before = options->clock_not_before;
     config.on_upgrade = on_upgrade;
     config.on_open = on_open;
     config.on_message = on_message;

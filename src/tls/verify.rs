@@ -94,15 +94,37 @@ struct Chain {
 /// the caller knows to be past at which all certificates are valid.
 struct Moment {
     time: UnixTime,
+    /// Where the search for it began.
+    from: UnixTime,
     may_move: bool,
+}
+
+impl Moment {
+    /// Of a certificate that has expired here: it was still valid where the search began.
+    fn has_passed(&self, not_after: UnixTime) -> bool {
+        self.time.as_secs() > self.from.as_secs() && not_after.as_secs() >= self.from.as_secs()
+    }
+}
+
+/// By what a date is judged.
+impl Say for Moment {
+    fn say(&self, pen: &mut Pen<'_>) {
+        let time = der::Date(clock::seconds(self.time));
+        match self.may_move {
+            true => words!("the clock is not set, tls_clock_not_before says {}", time).say(pen),
+            false => words!("the clock says {}", time).say(pen),
+        }
+    }
 }
 
 impl Chain {
     fn moment(&self, now: UnixTime) -> Moment {
         let known = clock::at(self.clock_not_before);
         let unset = now.as_secs() < known.as_secs();
+        let time = if unset { known } else { now };
         Moment {
-            time: if unset { known } else { now },
+            time,
+            from: time,
             may_move: unset,
         }
     }
@@ -138,7 +160,12 @@ impl Chain {
                 Err(webpki::Error::CertNotValidYet { not_before, .. }) if moment.may_move => {
                     moment.time = not_before;
                 }
-                Err(error) => return Err(self.refusal(whose, certificate, error)),
+                Err(webpki::Error::CertExpired { not_after, .. })
+                    if moment.has_passed(not_after) =>
+                {
+                    break;
+                }
+                Err(error) => return Err(self.refusal(whose, certificate, &moment, error)),
             }
         }
         words::set(words!(
@@ -157,11 +184,11 @@ impl Chain {
         let dates = der::validity(&certificate.der()).ok_or(CertificateError::BadEncoding)?;
         let time = clock::seconds(moment.time);
         if time > dates.not_after {
-            words::expired(whose, dates.not_after, time);
+            words::expired(whose, dates.not_after, moment);
             return Err(CertificateError::Expired.into());
         }
         if time < dates.not_before && !moment.may_move {
-            words::not_yet(whose, dates.not_before, time);
+            words::not_yet(whose, dates.not_before, moment);
             return Err(CertificateError::NotValidYet.into());
         }
         Ok(())
@@ -172,24 +199,25 @@ impl Chain {
         &self,
         whose: &dyn Say,
         certificate: &EndEntityCert<'_>,
+        moment: &Moment,
         error: webpki::Error,
     ) -> TlsError {
         use webpki::Error as E;
         let own = der::validity(&certificate.der());
         // webpki does not say which certificate of the path it means.
-        let of_issuer = |wrong: bool| if wrong { "" } else { "an issuer of the " };
+        let of_issuer = |itself: bool| if itself { "" } else { "an issuer of the " };
         let source = &self.roots.source;
         let kind = match error {
-            E::CertExpired { time, not_after } => {
-                let (time, end) = (clock::seconds(time), clock::seconds(not_after));
+            E::CertExpired { not_after, .. } => {
+                let end = clock::seconds(not_after);
                 let whom = of_issuer(own.is_some_and(|own| own.not_after == end));
-                words::expired(&words!("{}{}", whom, whose), end, time);
+                words::expired(&words!("{}{}", whom, whose), end, moment);
                 CertificateError::Expired
             }
-            E::CertNotValidYet { time, not_before } => {
-                let (time, start) = (clock::seconds(time), clock::seconds(not_before));
+            E::CertNotValidYet { not_before, .. } => {
+                let start = clock::seconds(not_before);
                 let whom = of_issuer(own.is_some_and(|own| own.not_before == start));
-                words::not_yet(&words!("{}{}", whom, whose), start, time);
+                words::not_yet(&words!("{}{}", whom, whose), start, moment);
                 CertificateError::NotValidYet
             }
             // With CA:TRUE, as `openssl req -x509` makes them, webpki does not look for an issuer.

@@ -151,22 +151,22 @@ fn is_lasting(alert: AlertDescription) -> bool {
     )
 }
 
-/// What is wrong with a certificate's dates. `whose` names it.
-pub fn expired(whose: &dyn Say, not_after: i64, time: i64) {
+/// What is wrong with a certificate's dates. `whose` names it, `now` says by what they are judged.
+pub fn expired(whose: &dyn Say, not_after: i64, now: &dyn Say) {
     set(words!(
-        "{} has expired on {} (the clock says {})",
+        "{} has expired on {} ({})",
         whose,
         Date(not_after),
-        Date(time)
+        now
     ));
 }
 
-pub fn not_yet(whose: &dyn Say, not_before: i64, time: i64) {
+pub fn not_yet(whose: &dyn Say, not_before: i64, now: &dyn Say) {
     set(words!(
-        "{} is not valid before {} (the clock says {})",
+        "{} is not valid before {} ({})",
         whose,
         Date(not_before),
-        Date(time)
+        now
     ));
 }
 

@@ -57,10 +57,10 @@ class Pair:
 class Authority(Pair):
     """A CA; `by` None: a root."""
 
-    def __init__(self, folder, name="Test CA", by=None):
+    def __init__(self, folder, name="Test CA", by=None, **dates):
         self.folder = folder
         key = KEYS["p256"]()
-        builder = started(name_of(name), by.certificate.subject if by else name_of(name), key)
+        builder = started(name_of(name), by.certificate.subject if by else name_of(name), key, **dates)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         certificate = builder.sign(by.key if by else key, hashes.SHA256())
         self.chain = [certificate, *by.chain] if by else []

@@ -21,6 +21,13 @@ def wanted(command, package):
     return path or pytest.skip(f"there is no {command} (Debian's package {package})")
 
 
+def not_permitted(what):
+    """Skips the test; in CI (CI=true) it fails."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"not permitted here: {what}")
+    return pytest.skip(f"not permitted here: {what}")
+
+
 def free_port():
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -152,4 +159,4 @@ def make_network():
     try:
         return Network()
     except subprocess.CalledProcessError as error:
-        return pytest.skip(f"network namespaces are not permitted here: {error.stderr.strip()}")
+        return not_permitted(f"network namespaces: {error.stderr.strip()}")

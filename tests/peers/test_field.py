@@ -380,3 +380,26 @@ def test_a_server_that_refuses_for_good(run):
         program.interrupt(signal.SIGINT)
         assert program.wait() == 0
         server.shutdown()
+
+
+def test_a_cut_link_is_noticed_over_tls(network, ends, measured, ca):
+    """As without TLS: in the time of the pings, and what was queued meanwhile arrives over the next connection."""
+    certificate = ca.issue("cut-link", names=[network.SERVER])
+    pair = ends(
+        server_args=["--tls-cert", certificate.cert_file, "--tls-key", certificate.key_file],
+        client_args=["--ca", ca.cert_file, "--ping", str(PING), "--pong", str(PONG), "--timeout", "600"],
+    )
+    assert pair.server.url.startswith("wss://")
+    pair.say("first")
+    pair.client.stdout.expect("^received: .*: first$")
+    network.cut()
+    cut = time.monotonic()
+    pair.client.stdout.expect("^state: closed, code 1006, websocket: ", 10)
+    took = time.monotonic() - cut
+    measured(f"cut link, wss: noticed after {took:.2f} s (ping {PING} ms, pong {PONG} ms)")
+    assert PONG / 1000 <= took <= (PING + PONG) / 1000 + SLACK
+    pair.say("second")
+    pair.client.stdout.expect("^state: closed, code 1006, tcp: connect .*timed out", 10)
+    network.restore()
+    pair.client.stdout.expect("^state: open", 10)
+    pair.client.stdout.expect("^received: .*: second$", 10)
