@@ -999,7 +999,7 @@ def test_handshakes_do_not_hold_up_others(serve, ca, measured):
     whole = time.monotonic() - began
     among = max(echoes)
     measured(
-        f"wss: longest echo {1000 * alone:.1f} ms; among 200 handshakes at once, which took {1000 * whole:.0f} ms, "
+        f"wss: longest echo {1000 * alone:.2f} ms; among 200 handshakes at once, which took {1000 * whole:.0f} ms, "
         f"longest of {len(echoes)} echoes {1000 * among:.1f} ms"
     )
     # Behind all the handshakes, one echo would take all of that time. A machine that is busy delays both.
