@@ -106,13 +106,13 @@ impl Moment {
     }
 }
 
-/// By what a date is judged.
+/// By what a date is judged, for people.
 impl Say for Moment {
     fn say(&self, pen: &mut Pen<'_>) {
-        let time = der::Date(clock::seconds(self.time));
+        let date = der::Date(clock::seconds(self.from));
         match self.may_move {
-            true => words!("the clock is not set, tls_clock_not_before says {}", time).say(pen),
-            false => words!("the clock says {}", time).say(pen),
+            true => words!("the clock is not set, tls_clock_not_before says {}", date).say(pen),
+            false => words!("the clock says {}", date).say(pen),
         }
     }
 }
