@@ -1,7 +1,7 @@
 //! What follows when an attempt fails or a connection ends: another attempt, or none. And what the
 //! application can say about it at any time, from any thread.
 
-use super::attempt::{Failure, Stage, ATTEMPT, RECONNECT};
+use super::attempt::{Failure, Stage, ATTEMPT, CLOSE, RECONNECT};
 use super::backoff::Pace;
 use super::{Client, ErrorText, Reconnect};
 use crate::engine::{CloseInfo, Engine};
@@ -45,6 +45,28 @@ impl Controls {
     }
 }
 
+/// What a turn has to look after.
+enum Due {
+    Nothing,
+    Begin,
+    Resolve,
+    /// The last failure.
+    Wait(Status),
+    Pump,
+}
+
+impl Due {
+    fn at(stage: &Stage) -> Due {
+        match *stage {
+            Stage::Idle => Due::Begin,
+            Stage::Resolving => Due::Resolve,
+            Stage::Waiting(status) => Due::Wait(status),
+            Stage::Open => Due::Pump,
+            _ => Due::Nothing,
+        }
+    }
+}
+
 /// The end of an attempt or of a connection.
 struct End {
     status: Status,
@@ -81,25 +103,21 @@ impl Client {
             return self.give_up(engine);
         }
         let hurry = self.controls.hurry.swap(false, Ordering::AcqRel);
-        let waiting = match self.state.lock().stage {
-            Stage::Idle => Some(None),
-            Stage::Waiting(status) => Some(Some(status)),
-            Stage::Resolving => None,
-            Stage::Open => return self.pump_if_asked(),
-            _ => return,
-        };
-        match waiting {
-            None => self.resolve(engine),
-            Some(None) => self.begin(engine),
-            Some(Some(status)) if self.controls.is_forbidden() => {
+        // The lock is given back here: what follows calls the application.
+        let due = Due::at(&self.state.lock().stage);
+        match due {
+            Due::Nothing => {}
+            Due::Begin => self.begin(engine),
+            Due::Resolve => self.resolve(engine),
+            Due::Wait(status) if self.controls.is_forbidden() => {
                 engine.set_timer(RECONNECT, None);
                 self.over(status);
             }
-            Some(Some(_)) if hurry => {
+            Due::Wait(_) if hurry => {
                 engine.set_timer(RECONNECT, None);
                 self.begin(engine);
             }
-            Some(Some(_)) => self.pump_if_asked(),
+            Due::Wait(_) | Due::Pump => self.pump_if_asked(),
         }
     }
 
@@ -113,6 +131,7 @@ impl Client {
         };
         match key {
             RECONNECT if waiting => self.begin(engine),
+            CLOSE => self.close_if_asked(engine),
             ATTEMPT if resolving => self.lookup_too_slow(engine),
             key => self.race_timer(engine, key),
         }
@@ -230,13 +249,13 @@ impl Client {
             }
         };
         match stage_is {
-            Some(true) => self.close_if_asked(),
+            Some(true) => self.close_if_asked(engine),
             Some(false) => {
                 engine.set_timer(RECONNECT, None);
                 self.over(Status::Ok);
             }
             None if self.abandon(engine) => {
-                let text = words!("tcp: given up by ws_client_close()");
+                let text = words!("tcp: given up by ws_client_close() or ws_client_free()");
                 self.attempt_failed(engine, Failure::new(Status::Closed, text));
             }
             None => {}

@@ -101,6 +101,8 @@ impl Failure {
 pub const ATTEMPT: u32 = 0;
 pub const RECONNECT: u32 = 1;
 const RACE: u32 = 2;
+/// A close does not wait any longer for what is queued before it.
+pub const CLOSE: u32 = 3;
 /// Connections under way at a time; with more addresses the oldest gives way.
 const MAX_FLYING: usize = 8;
 

@@ -47,14 +47,14 @@ impl Backoff {
         let (low, high) = match pace {
             Pace::Normal => (min, (min << self.failures.min(32)).min(max)),
             Pace::Slow => (min.max(max / 2), max),
-            Pace::Restart => (min.max(POLITE), max.max(RESTART)),
+            Pace::Restart => (min.max(POLITE), min.max(RESTART)),
             Pace::Busy => (min.max(max / 2).max(POLITE), max.max(2 * POLITE)),
         };
         let mut delay = between(low, high, random);
         if let Some(after) = after {
             // Those who were refused together are not to come back together.
             let after = after.min(LONGEST);
-            delay = delay.max(between(after, after + min.max(after / 4), random));
+            delay = delay.max(between(after, after + after / 4, random));
         }
         (self.failures, delay)
     }
@@ -135,6 +135,10 @@ mod tests {
             let mut backoff = Backoff::default();
             let (_, restart) = backoff.fail(BOUNDS, Pace::Restart, None, random);
             assert!((5000..=30_000).contains(&restart), "{restart}");
+            let (_, rare) = backoff.fail((100, 600_000), Pace::Restart, None, random);
+            assert!((5000..=30_000).contains(&rare), "{rare}");
+            let (_, long) = backoff.fail((60_000, 60_000), Pace::Normal, Some(100_000), random);
+            assert!((100_000..=125_000).contains(&long), "{long}");
             let (_, busy) = backoff.fail(BOUNDS, Pace::Busy, None, random);
             assert!((5000..=10_000).contains(&busy), "{busy}");
             let (_, after) = backoff.fail(BOUNDS, Pace::Normal, Some(20_000), random);

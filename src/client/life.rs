@@ -84,12 +84,10 @@ impl Client {
         self.controls.running.store(true, Ordering::Release);
         // Nothing is begun that has not begun.
         self.controls.give_up();
-        // What was queued goes first if there is a connection.
-        self.pump(usize::MAX);
-        claim.with(|l| l.close_every(1001));
-        self.engine.settle(&claim, self);
-        // One that waits for its next attempt is over now, and there is nothing to wait for.
+        // What was queued goes first if there is a connection; what is not open is given up.
+        self.outgoing.close_after(1001, "");
         self.go_on(&self.engine);
+        self.engine.settle(&claim, self);
         let until = monotonic_ms() + u64::from(self.config.settings.limits.close_timeout);
         loop {
             let left = until.saturating_sub(monotonic_ms());

@@ -203,18 +203,14 @@ impl Client {
         if self.controls.give_up() || over {
             return Err(Status::Closed.into());
         }
+        if self.engine.is_mine() {
+            self.pump(usize::MAX);
+        }
         match self.current() {
-            // What was queued before goes before. Another thread leaves that to the loop's.
-            Ok(_) if !self.engine.is_mine() && !self.outgoing.is_empty() => {
+            Ok(id) if !self.outgoing.has_waiting() => self.close_now(id, code, reason),
+            // What was queued before goes before, and a connection may open just now: that is for the loop.
+            _ => {
                 self.outgoing.close_after(code, reason);
-                self.engine.remote().wake();
-                Ok(())
-            }
-            Ok(id) => {
-                self.pump(usize::MAX);
-                self.close_now(id, code, reason)
-            }
-            Err(_) => {
                 self.engine.remote().wake();
                 Ok(())
             }
@@ -270,8 +266,11 @@ impl Driver for Client {
         self.go_on(engine);
     }
 
-    fn settled(&self, _engine: &Engine) {
+    fn settled(&self, engine: &Engine) {
         self.outgoing_settled();
+        if self.controls.is_giving_up() {
+            self.close_if_asked(engine);
+        }
     }
 
     fn connected(&self, engine: &Engine, id: ConnId) {

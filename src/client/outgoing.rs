@@ -2,10 +2,12 @@
 //! thread puts messages in; the loop's thread hands them to the connection, a window at a time, and
 //! tells what became of them.
 
+use super::attempt::CLOSE;
 use super::queue::{Bounds, Queue};
 use super::Client;
-use crate::engine::copied;
+use crate::engine::{copied, Engine};
 use crate::error::{Error, Status};
+use crate::net::sys::monotonic_ms;
 use crate::net::sys::thread::Mutex;
 use crate::proto::frame::Kind;
 use crate::proto::utf8;
@@ -23,10 +25,17 @@ pub struct Outgoing {
     queue: Mutex<Queue>,
     /// There may be something to do: saves the lock in turns that have nothing to do with it.
     busy: AtomicBool,
-    /// A close by another thread, which comes after what is queued: code and reason.
-    closing: Mutex<Option<(u16, Line<128>)>>,
+    /// A close that comes after what is queued.
+    closing: Mutex<Option<Closing>>,
     /// No message is taken any more.
     over: AtomicBool,
+}
+
+struct Closing {
+    code: u16,
+    reason: Line<128>,
+    /// When it waits no longer, in monotonic ms; set by the loop.
+    until: Option<u64>,
 }
 
 impl Outgoing {
@@ -39,12 +48,18 @@ impl Outgoing {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.queue.lock().is_empty()
+    /// Some message is not handed to a connection.
+    pub fn has_waiting(&self) -> bool {
+        self.queue.lock().next().is_some()
     }
 
+    /// The loop is to close when all that is queued has gone, unless it was asked to already.
     pub fn close_after(&self, code: u16, reason: &str) {
-        *self.closing.lock() = Some((code, Line::from(reason)));
+        self.closing.lock().get_or_insert_with(|| Closing {
+            code,
+            reason: Line::from(reason),
+            until: None,
+        });
     }
 }
 
@@ -59,18 +74,24 @@ impl Client {
             return Err(Status::TooBig.into());
         }
         let copy = copied(data)?;
-        let number = {
+        let (number, is_told) = {
             let mut queue = self.outgoing.queue.lock();
             // Looked at under the lock, so that nothing comes in after the last was told.
             if self.controls.is_giving_up() || self.outgoing.over.load(Ordering::Relaxed) {
                 return Err(Status::Closed.into());
             }
-            queue.push(kind, copy, plain)?
+            let untold = queue.dropped_count();
+            let number = queue.push(kind, copy, plain)?;
+            // The first message of a queue, and the first that is dropped, are news.
+            (
+                number,
+                queue.len() > 1 && (untold > 0 || queue.dropped_count() == 0),
+            )
         };
         let news = !self.outgoing.busy.swap(true, Ordering::AcqRel);
         if self.engine.is_mine() {
             self.pump(WINDOW);
-        } else if news || self.outgoing.queue.lock().len() == 1 {
+        } else if news || !is_told {
             self.engine.remote().wake();
         }
         Ok(number)
@@ -156,11 +177,27 @@ impl Client {
         self.tell_dropped(Status::Closed);
     }
 
-    /// A close that had to wait for what was queued before.
-    pub(super) fn close_if_asked(&self) {
-        let asked = self.outgoing.closing.lock().take();
-        if let (Some((code, reason)), Ok(id)) = (asked, self.current()) {
-            self.pump(usize::MAX);
+    /// A close that waits for what was queued before it: as long as the peer takes that, but not for ever.
+    pub(super) fn close_if_asked(&self, engine: &Engine) {
+        let Ok(id) = self.current() else { return };
+        self.pump(usize::MAX);
+        let waiting = self.outgoing.has_waiting();
+        let patience = u64::from(self.config.settings.limits.close_timeout);
+        let asked = {
+            let mut place = self.outgoing.closing.lock();
+            let Some(closing) = place.as_mut() else {
+                return;
+            };
+            let now = monotonic_ms();
+            let until = *closing.until.get_or_insert(now + patience);
+            if waiting && now < until {
+                engine.set_timer(CLOSE, Some(until));
+                return;
+            }
+            place.take()
+        };
+        engine.set_timer(CLOSE, None);
+        if let Some(Closing { code, reason, .. }) = asked {
             let reason = core::str::from_utf8(reason.as_bytes()).unwrap_or("");
             let _ = self.close_now(id, code, reason);
         }

@@ -28,12 +28,11 @@ pub fn follow(from: &ClientUrl, location: &[u8]) -> Result<ClientUrl, &'static s
     if from.secure && !to.secure {
         return Err("the server redirects from wss to ws, which is never followed");
     }
-    if to.authorization.is_none() && same_origin(from, &to) {
-        to.authorization = match &from.authorization {
-            Some(value) => Some(copy(&[value])?),
-            None => None,
-        };
-    }
+    // It is not for the server to say who we are.
+    to.authorization = match &from.authorization {
+        Some(value) if same_origin(from, &to) => Some(copy(&[value])?),
+        _ => None,
+    };
     Ok(to)
 }
 
