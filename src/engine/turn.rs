@@ -5,7 +5,7 @@ use super::local::{Came, Incoming, Local, Step};
 use super::{After, CloseInfo, Driver, Engine, Piece};
 use crate::error::{Error, Status};
 use crate::net::conns::ConnId;
-use crate::net::sys::poll::{Events, Ready};
+use crate::net::sys::poll::{Events, Ready, BATCH};
 use crate::net::sys::thread::Claim;
 use crate::net::sys::{coarse_ms, monotonic_ms};
 use crate::proto::close::Violation;
@@ -79,33 +79,17 @@ impl Turn<'_> {
     }
 
     fn run(&self, timeout: c_int, buffer: &mut [u8]) -> Result<(), Error> {
-        self.with(|l| l.tell_time(coarse_ms()));
+        self.with(|l| {
+            l.tell_time(coarse_ms());
+            l.shaken = false;
+        });
         if self.engine.remote.has_commands() {
             self.with(Local::take_commands);
             self.settle();
         }
         self.driver.woken(self.engine);
         let wait = self.with(|l| l.sleep(timeout)).unwrap_or(0);
-        let mut events = Events::new();
-        let epoll = self.engine.remote.epoll();
-        epoll
-            .wait(&mut events, wait)
-            .map_err(|errno| Error::io(errno, "epoll_wait"))?;
-        // Who slept until a deadline has to see that it has come.
-        let now = if events.is_empty() {
-            monotonic_ms()
-        } else {
-            coarse_ms()
-        };
-        self.with(|l| l.tell_time(now));
-        for event in events.iter() {
-            match event.token {
-                FIRST_ID.. => self.conn_ready(ConnId(event.token), event, buffer),
-                WAKE => self.engine.remote.event().clear(),
-                ALARM => drop(self.with(|l| l.rung(monotonic_ms()))),
-                token => self.driver.ready(self.engine, token),
-            }
-        }
+        self.events(wait, buffer)?;
         if self.engine.remote.has_commands() {
             self.with(Local::take_commands);
         }
@@ -123,6 +107,39 @@ impl Turn<'_> {
         self.driver.settled(self.engine);
         if self.engine.watched.load(Ordering::Acquire) {
             self.with(Local::wake_when_due);
+        }
+        Ok(())
+    }
+
+    /// Waits for events, and works them off.
+    fn events(&self, mut wait: c_int, buffer: &mut [u8]) -> Result<(), Error> {
+        let mut events = Events::new();
+        let epoll = self.engine.remote.epoll();
+        let batches = self.engine.settings.slots / BATCH + 1;
+        for _ in 0..=batches {
+            epoll
+                .wait(&mut events, wait)
+                .map_err(|errno| Error::io(errno, "epoll_wait"))?;
+            // Who slept until a deadline has to see that it has come.
+            let now = if events.is_empty() {
+                monotonic_ms()
+            } else {
+                coarse_ms()
+            };
+            self.with(|l| l.tell_time(now));
+            for event in events.iter() {
+                match event.token {
+                    FIRST_ID.. => self.conn_ready(ConnId(event.token), event, buffer),
+                    WAKE => self.engine.remote.event().clear(),
+                    ALARM => drop(self.with(|l| l.rung(monotonic_ms()))),
+                    token => self.driver.ready(self.engine, token),
+                }
+            }
+            // What a deadline waits for may have come long ago, and only not be read yet.
+            if !events.is_full() || !self.with(|l| l.is_due()).unwrap_or(false) {
+                break;
+            }
+            wait = 0;
         }
         Ok(())
     }

@@ -299,14 +299,18 @@ impl Local {
             }
             Received::End => {
                 let finished = matches!(&conn.phase, Phase::Open(c) if c.is_finished());
-                self.end(
-                    id,
-                    if finished {
+                let unsent = conn.queued() + conn.stream.unsent();
+                if finished && unsent > 0 && self.settings.role == Role::Server {
+                    // The peer says no more, but reads: what is queued is for it, and our Close.
+                    conn.flags.set(Flags::MORE, false);
+                } else {
+                    let ending = if finished {
                         Ending::Clean
                     } else {
                         Ending::Lost
-                    },
-                );
+                    };
+                    self.end(id, ending);
+                }
             }
             Received::Failed(errno) => self.end(id, Ending::Io(errno)),
         }

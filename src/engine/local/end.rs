@@ -20,10 +20,11 @@ impl Local {
             Phase::Lingering { until } if self.now >= *until => self.end(id, Ending::Abandoned),
             Phase::Open(_) => {
                 let mut outcome = Timeout::Nothing;
-                let mut finished = false;
+                // Both have said Close, and all that we had to say has gone.
+                let mut finished = conn.queued() + conn.stream.unsent() == 0;
                 let _ = self.with_open(id, |connection, io| {
                     outcome = connection.timeout(io);
-                    finished = connection.is_finished();
+                    finished &= connection.is_finished();
                     Ok(())
                 });
                 match outcome {
@@ -178,6 +179,8 @@ impl Local {
         conn.extra = None;
         conn.flags.set(Flags::HELD, false);
         conn.flags.set(Flags::STASHED, false);
+        // Of the old id, which the list of those to be looked at has.
+        conn.flags.set(Flags::READY, false);
         let (fd, blocked) = (conn.stream.fd(), conn.flags.has(Flags::WATCHING));
         let Some(id) = self.conns.renew(id) else {
             return self.discard(id);

@@ -152,7 +152,11 @@ impl Local {
     pub fn tell_time(&mut self, now: u64) {
         self.now = self.now.max(now);
         self.timers.tell_time(self.now);
-        self.shaken = false;
+    }
+
+    /// Some deadline has come.
+    pub fn is_due(&self) -> bool {
+        self.timers.next().is_some_and(|at| at <= self.now)
     }
 
     /// The alarm has rung: deadlines have come.

@@ -124,6 +124,11 @@ impl Events {
         self.count == 0
     }
 
+    /// There may be more.
+    pub fn is_full(&self) -> bool {
+        self.count == BATCH
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Ready> + '_ {
         self.raw.iter().take(self.count).map(|event| {
             // SAFETY: the kernel has written the first `count`.

@@ -188,6 +188,7 @@ impl Connection {
             io.pool.give_message(core::mem::take(&mut rare.message));
             rare.pong = None;
             rare.inflater = None;
+            rare.unfinished = false;
             rare.compressor = None;
         }
         self.tidy(io.pool);
