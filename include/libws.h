@@ -337,7 +337,7 @@ typedef struct {
     // 16 KiB costs speed.
     size_t receive_buffer_size;
     // Milliseconds from accept to the whole HTTP request, and for each further request on a
-    // connection [5000].
+    // connection [5000]. In each such time the peer has to take 4 KiB of a page, or the rest of it.
     uint32_t handshake_timeout_ms;
     // Milliseconds for the peer to answer our Close frame, and to take what is queued [2000].
     uint32_t close_timeout_ms;
@@ -459,7 +459,8 @@ typedef struct {
     uint64_t messages_sent;
     // Broadcast or published messages left out for a receiver whose send queue was full.
     uint64_t messages_dropped;
-    // Bytes read from sockets, handshakes and frame heads included.
+    // Bytes read from sockets, handshakes and frame heads included; with TLS those that were inside
+    // of it.
     uint64_t bytes_received;
     // Bytes the kernel took from libws, likewise.
     uint64_t bytes_sent;
@@ -590,7 +591,8 @@ typedef struct {
     int keep_cookies;
     // How many redirects of an attempt are followed [none]. Never from wss to ws. Authorization and
     // Cookie headers, bearer_token, cookies and the user of the URL go along only while scheme, host
-    // and port stay the same.
+    // and port stay the same; a user in a redirect's URL is not used. Kept cookies (keep_cookies) go
+    // where RFC 6265 lets them: to the host that has set them, whatever the port.
     uint32_t max_redirects;
     // Seconds without a packet from the server after which the kernel probes it, four times within as
     // many again (TCP keepalive) [60]. WS_NEVER: no probes.
@@ -878,8 +880,9 @@ ws_status ws_server_poll(ws_server *server, int timeout_ms);
 // on error. The same for the life of the server. [any thread]
 int ws_server_fd(const ws_server *server);
 
-// Makes ws_server_run() return and the threads of ws_server_start() end, as soon as the callback
-// that each is in has returned. A stopped server cannot run again; calling it twice does no harm.
+// Makes ws_server_run() return and the threads of ws_server_start() end, when each has done with
+// what had come already; callbacks may be called for that. A stopped server cannot run again;
+// calling it twice does no harm.
 // NULL is a no-op. [any thread, signal handler, callbacks]
 void ws_server_stop(ws_server *server);
 
@@ -1069,7 +1072,9 @@ ws_status ws_client_allow_reconnect(ws_client *client,
 ws_status ws_client_ping(ws_client *client, const void *data, size_t len);
 
 // Closes for good: starts the closing handshake as ws_server_close() does, or gives up connecting.
-// on_close follows; no further attempt is made.
+// What ws_client_enqueue() has taken goes first, as long as the server takes it, for
+// close_timeout_ms at most. on_close follows if there is a connection or an attempt; no further
+// attempt is made.
 // WS_ERR_CLOSED: already closing or closed. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG
 // (reason), WS_ERR_NO_MEMORY. [any thread]
 ws_status ws_client_close(ws_client *client, uint16_t code, const char *reason);
@@ -1107,8 +1112,9 @@ ws_status ws_client_deflate(ws_client *client, ws_deflate_info *out);
 // that it has. WS_ERR_INVALID_ARG. [any thread]
 ws_status ws_client_stats(const ws_client *client, ws_stats *out);
 
-// Makes ws_client_run() return and the thread of ws_client_start() end, as soon as the callback
-// that it is in has returned. A stopped client cannot run again; calling it twice does no harm.
+// Makes ws_client_run() return and the thread of ws_client_start() end, when it has done with what
+// had come already; callbacks may be called for that. A stopped client cannot run again; calling
+// it twice does no harm.
 // NULL is a no-op. [any thread, signal handler, callbacks]
 void ws_client_stop(ws_client *client);
 

@@ -123,7 +123,8 @@ pub struct ws_client_config {
     pub keep_cookies: c_int,
     /// How many redirects of an attempt are followed [none]. Never from wss to ws. Authorization and
     /// Cookie headers, bearer_token, cookies and the user of the URL go along only while scheme, host
-    /// and port stay the same.
+    /// and port stay the same; a user in a redirect's URL is not used. Kept cookies (keep_cookies) go
+    /// where RFC 6265 lets them: to the host that has set them, whatever the port.
     pub max_redirects: u32,
     /// Seconds without a packet from the server after which the kernel probes it, four times within as
     /// many again (TCP keepalive) [60]. WS_NEVER: no probes.
@@ -349,7 +350,9 @@ pub unsafe extern "C" fn ws_client_ping(
 }
 
 /// Closes for good: starts the closing handshake as ws_server_close() does, or gives up connecting.
-/// on_close follows; no further attempt is made.
+/// What ws_client_enqueue() has taken goes first, as long as the server takes it, for
+/// close_timeout_ms at most. on_close follows if there is a connection or an attempt; no further
+/// attempt is made.
 /// WS_ERR_CLOSED: already closing or closed. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG
 /// (reason), WS_ERR_NO_MEMORY. [any thread]
 #[no_mangle]
@@ -430,8 +433,9 @@ pub unsafe extern "C" fn ws_client_stats(
     guard::client(client.cast_mut(), |c| guard::fill_stats(out, &c.stats()))
 }
 
-/// Makes ws_client_run() return and the thread of ws_client_start() end, as soon as the callback
-/// that it is in has returned. A stopped client cannot run again; calling it twice does no harm.
+/// Makes ws_client_run() return and the thread of ws_client_start() end, when it has done with what
+/// had come already; callbacks may be called for that. A stopped client cannot run again; calling
+/// it twice does no harm.
 /// NULL is a no-op. [any thread, signal handler, callbacks]
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_stop(client: *mut ws_client) {

@@ -44,7 +44,7 @@ pub struct ws_server_config {
     /// 16 KiB costs speed.
     pub receive_buffer_size: usize,
     /// Milliseconds from accept to the whole HTTP request, and for each further request on a
-    /// connection [5000].
+    /// connection [5000]. In each such time the peer has to take 4 KiB of a page, or the rest of it.
     pub handshake_timeout_ms: u32,
     /// Milliseconds for the peer to answer our Close frame, and to take what is queued [2000].
     pub close_timeout_ms: u32,
@@ -290,8 +290,9 @@ pub unsafe extern "C" fn ws_server_fd(server: *const ws_server) -> c_int {
     guard::server_or(server, -1, |s| s.fd())
 }
 
-/// Makes ws_server_run() return and the threads of ws_server_start() end, as soon as the callback
-/// that each is in has returned. A stopped server cannot run again; calling it twice does no harm.
+/// Makes ws_server_run() return and the threads of ws_server_start() end, when each has done with
+/// what had come already; callbacks may be called for that. A stopped server cannot run again;
+/// calling it twice does no harm.
 /// NULL is a no-op. [any thread, signal handler, callbacks]
 #[no_mangle]
 pub unsafe extern "C" fn ws_server_stop(server: *mut ws_server) {

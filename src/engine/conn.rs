@@ -39,6 +39,10 @@ pub struct Upgrading {
     pub bad: Option<HttpError>,
     /// What comes is no HTTP head, and is handed to the driver as it is.
     pub raw: bool,
+    /// An earlier request on the connection was answered.
+    pub answered: bool,
+    /// Bytes of that answer that were left when its progress was looked at last.
+    pub left: usize,
 }
 
 pub struct Conn {

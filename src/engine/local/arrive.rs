@@ -51,6 +51,8 @@ impl Local {
             connecting,
             bad: None,
             raw: false,
+            answered: false,
+            left: 0,
         };
         let upgrading = try_box(upgrading).map_err(|_| Status::NoMemory)?;
         let fd = stream.fd();
@@ -487,10 +489,12 @@ impl Local {
     }
 
     /// An HTTP response is queued; the next request may follow once it has gone.
-    pub fn next_request(&mut self, id: ConnId, upgrading: Box<Upgrading>) {
+    pub fn next_request(&mut self, id: ConnId, mut upgrading: Box<Upgrading>) {
         if let Some(conn) = self.conns.get_mut(id) {
             conn.flags.set(Flags::DRAINING, conn.queued() > 0);
+            upgrading.left = conn.queued();
         }
+        upgrading.answered = true;
         let until = self.now + u64::from(self.settings.handshake_timeout);
         self.next_head(id, upgrading, until);
     }

@@ -695,6 +695,10 @@ impl Local {
             _ if conn.flags.has(Flags::LAST_WORDS) => self.end(id, Ending::Clean),
             _ if conn.flags.has(Flags::DRAINING) => {
                 conn.flags.set(Flags::DRAINING, false);
+                if let Phase::Upgrading(Some(upgrading)) = &mut conn.phase {
+                    upgrading.until = self.now + u64::from(self.settings.handshake_timeout);
+                    self.rearm(id);
+                }
                 self.look_again(id);
             }
             _ => {}

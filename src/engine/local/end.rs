@@ -7,6 +7,9 @@ use crate::net::sys::coarse_ms;
 use crate::net::sys::poll::Interest;
 use crate::proto::connection::{Connection, Role, Timeout};
 
+/// So many bytes of an HTTP response a peer has to take within handshake_timeout_ms.
+const PROGRESS: usize = 4096;
+
 impl Local {
     /// The deadline of a connection has come, or seemed to.
     pub fn expire(&mut self, id: ConnId) {
@@ -15,7 +18,14 @@ impl Local {
         };
         match &mut conn.phase {
             Phase::Upgrading(Some(upgrading)) if self.now >= upgrading.until => {
-                self.end(id, Ending::HandshakeTimeout);
+                let left = conn.outbox.as_ref().map_or(0, |o| o.len()) + conn.stream.unsent();
+                if left > 0 && left.saturating_add(PROGRESS) <= upgrading.left {
+                    // A large page on its way over a slow link.
+                    upgrading.left = left;
+                    upgrading.until = self.now + u64::from(self.settings.handshake_timeout);
+                } else {
+                    self.end(id, Ending::HandshakeTimeout);
+                }
             }
             Phase::Lingering { until } if self.now >= *until => self.end(id, Ending::Abandoned),
             Phase::Open(_) => {
@@ -84,8 +94,9 @@ impl Local {
     pub fn verdict(&mut self, id: ConnId, ending: Ending) -> Option<bool> {
         let conn = self.conns.get_mut(id)?;
         let opened = conn.flags.has(Flags::OPENED);
-        // A refusal was counted when it was queued.
-        let answered = conn.flags.has(Flags::LAST_WORDS);
+        // A refusal was counted when it was queued, and who has had a page need not ask again.
+        let answered = conn.flags.has(Flags::LAST_WORDS)
+            || matches!(&conn.phase, Phase::Upgrading(Some(u)) if u.answered);
         let topics = conn.extra.as_mut().map(|e| core::mem::take(&mut e.topics));
         for topic in topics.unwrap_or_default() {
             self.topics.remove(&topic, id);
@@ -102,7 +113,7 @@ impl Local {
         self.remote
             .counters()
             .timeouts
-            .add(u64::from(ending.is_timeout()));
+            .add(u64::from(ending.is_timeout() && !answered));
         Some(opened)
     }
 
