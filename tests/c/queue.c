@@ -353,6 +353,16 @@ static int little_listen(uint16_t *port)
     return listener;
 }
 
+static void wait_until_full(void)
+{
+    int before;
+
+    do {
+        before = sent_so_far();
+        usleep(100000 * (useconds_t)slowness());
+    } while (sent_so_far() > before);
+}
+
 // The peer resets the connection while the kernel is full, or while it takes more and more: part of what it was given is
 // a record that has not gone whole.
 static void cut_by_reset(int tls, int flowing)
@@ -362,17 +372,14 @@ static void cut_by_reset(int tls, int flowing)
     int listener = little_listen(&port);
     ws_client_config config = begin(port);
     ws_conn_id conn;
-    int before = -1;
 
     serve(tls);
     conn = join(&relay, listener, tls, SIZE_MAX, port, &config);
     put_all();
     expect_numbers(conn, 1, 10);
     relay_hold(&relay, !flowing);
-    while (!flowing && sent_so_far() > before) {
-        before = sent_so_far();
-        usleep(100000 * (useconds_t)slowness());
-    }
+    if (!flowing)
+        wait_until_full();
     relay_reset(&relay);
     the_rest_comes(all_taken_were_told(), listener);
 }
@@ -430,10 +437,47 @@ static void silence_makes_nothing_come_twice(void)
 
 static void silence_makes_nothing_come_twice_over_tls(void)
 {
-    // Without a whole record of the last batch of four; with one and a part of the next; with three.
-    cut_by_silence(1, 10 * 65604 + 10000);
-    cut_by_silence(1, 10 * 65604 + 20000);
-    cut_by_silence(1, 10 * 65604 + 3 * 16401);
+    // Eleven messages at a time are in four full records and a short one. The last time the kernel takes no whole record of
+    // them; one, and a part of the next; three, to the byte.
+    enum { RECORD = 17 + 5 + 16384, BATCH = 4 * RECORD + 17 + 5 + 11 * FRAME % 16384 };
+
+    cut_by_silence(1, 10 * BATCH + 10000);
+    cut_by_silence(1, 10 * BATCH + 20000);
+    cut_by_silence(1, 10 * BATCH + 3 * RECORD);
+}
+
+// A connection is lost with a full queue in front of its Close frame: whatever becomes of that, it does not count for the
+// messages of the next one.
+static void what_an_old_connection_sends_does_not_count(void)
+{
+    uint16_t port;
+    int listener = little_listen(&port);
+    ws_client_config config = begin(port);
+    int full;
+    int old;
+    int next;
+
+    config.queue_messages = COUNT;
+    config.queue_bytes = COUNT * LEN;
+    config.close_timeout_ms = (uint32_t)deadline_ms();
+    make(&config);
+    put_all();
+    OK(ws_client_start(client.client));
+    old = raw_serve(listener);
+    wait_until_full();
+    raw_plain_frame(old, 0xff, "", 0);
+    CHECK_INT(EXPECT(&client, CLOSED, ANY_SUCH)->code, 1002);
+    next = raw_serve(listener);
+    wait_until_full();
+    full = sent_so_far();
+    CHECK(full < COUNT);
+    raw_drain(old);
+    wait_until_full();
+    CHECK_INT(sent_so_far(), full);
+    close(old);
+    close(next);
+    close(listener);
+    client_end(&client);
 }
 
 static void close_comes_after_what_is_queued_over_tls(void)
@@ -696,6 +740,7 @@ int main(int argc, char **argv)
     RUN(what_the_kernel_had_not_taken_goes_again);
     RUN(a_reset_loses_what_the_peer_had_only);
     RUN(silence_makes_nothing_come_twice);
+    RUN(what_an_old_connection_sends_does_not_count);
     if (has_tls() && make_certificates("")) {
         RUN(a_reset_loses_what_the_peer_had_only_over_tls);
         RUN(silence_makes_nothing_come_twice_over_tls);
