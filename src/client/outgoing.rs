@@ -204,10 +204,9 @@ impl Client {
     }
 
     fn tell(&self) {
-        let id = self.current().ok();
-        let taken = id.and_then(|id| self.engine.with(|l| l.is_taken(id)));
-        while taken == Some(true) {
-            let sent = self.outgoing.queue.lock().sent(self.written());
+        // The application may send more inside the callback: looked at anew each time.
+        while let Some(taken) = self.taken() {
+            let sent = self.outgoing.queue.lock().sent(taken);
             let Some(number) = sent else { break };
             self.handler.sent(number, Status::Ok);
         }
@@ -226,8 +225,15 @@ impl Client {
         }
     }
 
-    /// Bytes that the kernel has taken since the client was made. Of earlier connections nothing is
-    /// written any more while one is open.
+    /// How many bytes of those `written` the kernel has; None without a connection.
+    fn taken(&self) -> Option<u64> {
+        let id = self.current().ok()?;
+        let held = self.engine.with(|l| l.held(id))??;
+        Some(self.written().saturating_sub(held as u64))
+    }
+
+    /// Bytes that connections have written since the client was made, some of which TLS may still
+    /// hold. Of earlier connections nothing is written any more while one is open.
     fn written(&self) -> u64 {
         self.engine.counters().bytes_sent.get()
     }

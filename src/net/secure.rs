@@ -15,10 +15,16 @@ pub struct Secure {
     session: Session,
     incoming: Vec<u8>,
     plain: Waiting,
-    outgoing: Waiting,
+    outgoing: Outgoing,
+    /// Plaintext that counts as sent, but was never sealed.
+    discarded: usize,
     stage: Stage,
+    /// Why the kernel will never take anything again.
+    error: Option<Errno>,
     /// The last read filled all the room there was.
     more: bool,
+    /// The last `receive` has read bytes without telling any.
+    heard: bool,
     /// Something can be sent, or has to wait for the kernel, of which the reader does not know yet.
     stirred: bool,
     /// `end` was called.
@@ -35,8 +41,10 @@ enum Stage {
     Failed(Words),
 }
 
-/// Most plaintext that is sealed before the kernel is asked, so that what it refuses is bounded.
-const BATCH: usize = 4 * MAX_PLAINTEXT;
+/// Most records that are sealed before the kernel is asked, so that what it refuses is bounded.
+const BATCH: usize = 4;
+/// What a batch takes in memory beyond its plaintext, generously.
+const ROOM_BESIDE: usize = 512;
 /// Most bytes of an unfinished handshake message that are kept. rustls refuses longer ones when it sees their length.
 const MAX_INCOMING: usize = 64 * 1024 + 2 * MAX_RECORD;
 
@@ -47,9 +55,12 @@ impl Secure {
             session,
             incoming: Vec::new(),
             plain: Waiting::default(),
-            outgoing: Waiting::default(),
+            outgoing: Outgoing::default(),
+            discarded: 0,
             stage: Stage::Handshake(false),
+            error: None,
             more: false,
+            heard: false,
             stirred: false,
             ended: false,
         }
@@ -70,7 +81,18 @@ impl Secure {
 
     /// Bytes that the kernel has refused.
     pub fn unsent(&self) -> usize {
-        self.outgoing.len()
+        self.outgoing.waiting.len()
+    }
+
+    /// Plaintext that counts as sent, although the kernel has not all of its record: the peer cannot open it. It is
+    /// the last that was sent.
+    pub fn held(&self) -> usize {
+        self.outgoing.held() + self.discarded
+    }
+
+    /// Bytes came in the last `receive`, although it brought none: of an unfinished record, or TLS's own.
+    pub fn has_heard(&self) -> bool {
+        self.heard
     }
 
     /// Why TLS has failed.
@@ -94,6 +116,7 @@ impl Secure {
     /// Reads until there is plaintext, or nothing more to read.
     #[inline(never)]
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
+        self.heard = false;
         loop {
             if self.plain.len() > 0 {
                 let n = copy(self.plain.rest(), into);
@@ -108,7 +131,7 @@ impl Secure {
                 _ => {}
             }
             match self.receive_records(into) {
-                Ok(0) => {}
+                Ok(0) => self.heard = true,
                 Ok(n) => return Received::Bytes(n),
                 Err(Trouble::Nothing) => {
                     self.more = false;
@@ -197,7 +220,7 @@ impl Secure {
             };
             let step = self
                 .session
-                .step(records, &mut self.outgoing.bytes, &mut |plain| {
+                .step(records, &mut self.outgoing.waiting.bytes, &mut |plain| {
                     out += copy(plain, front.get_mut(out..).unwrap_or_default());
                 });
             let step = step.map_err(Trouble::Tls)?;
@@ -217,7 +240,7 @@ impl Secure {
             let plain = &mut self.plain.bytes;
             let step = self.session.step(
                 records.get_mut(at..).unwrap_or_default(),
-                &mut self.outgoing.bytes,
+                &mut self.outgoing.waiting.bytes,
                 &mut |bytes| {
                     let n = copy(bytes, into.get_mut(out..).unwrap_or_default());
                     out += n;
@@ -286,91 +309,118 @@ impl Secure {
     }
 
     /// Seals and sends the parts, in order, as far as the kernel takes the records. What it refuses of one batch waits
-    /// here, and counts as sent; see `unsent`.
+    /// here, and counts as sent; see `unsent` and `held`. An error is told when nothing was sealed before it in this
+    /// call, so that all that was sealed is counted; then every later `flush` tells it.
     #[inline(never)]
     pub fn send(&mut self, parts: &[&[u8]]) -> Sent {
+        let mut parts = Parts { parts, at: 0 };
         match &self.stage {
             // Nobody is to wait for it to go.
-            Stage::Failed(_) => return Sent::Bytes(parts.iter().map(|part| part.len()).sum()),
+            Stage::Failed(_) => {
+                self.discarded += parts.len();
+                return Sent::Bytes(parts.len());
+            }
             Stage::Handshake(_) => return self.begin(),
             Stage::Open | Stage::Over => {}
         }
-        let mut parts = Parts { parts, at: 0 };
         let mut taken = 0;
         loop {
-            if let Err(errno) = self.flush() {
-                return Sent::Failed(errno);
+            let flushed = self.flush();
+            if flushed.is_ok() && self.unsent() == 0 && !parts.is_empty() {
+                taken += self.seal_batch(&mut parts);
+                continue;
             }
-            if self.unsent() > 0 || parts.is_empty() {
-                return Sent::Bytes(taken);
-            }
-            match self.seal_batch(&mut parts) {
-                Ok(n) => taken += n,
-                Err(words) => return self.broken(words),
-            }
+            return match flushed {
+                Err(errno) if taken == 0 => Sent::Failed(errno),
+                _ => Sent::Bytes(taken),
+            };
         }
     }
 
     /// Nothing can be sealed any more: no memory, or more records than one key may be used for.
-    fn broken(&mut self, words: Words) -> Sent {
+    fn broken(&mut self, words: Words) -> Errno {
+        let errno = Errno(libc::EPROTO);
         self.stage = Stage::Failed(words);
-        Sent::Failed(Errno(libc::EPROTO))
+        self.error = Some(errno);
+        errno
     }
 
     /// The first words of a handshake, which are the client's.
     fn begin(&mut self) -> Sent {
-        let begun = self
-            .session
-            .step(&mut self.incoming, &mut self.outgoing.bytes, &mut |_| {});
+        let begun = self.session.step(
+            &mut self.incoming,
+            &mut self.outgoing.waiting.bytes,
+            &mut |_| {},
+        );
         match begun {
             Ok(step) if step.again => self.begin(),
             Ok(_) => match self.flush() {
                 Ok(()) => Sent::Bytes(0),
                 Err(errno) => Sent::Failed(errno),
             },
-            Err(words) => self.broken(words),
+            Err(words) => Sent::Failed(self.broken(words)),
         }
     }
 
-    /// Seals as many bytes as go to the kernel at once. Short parts share a record.
-    fn seal_batch(&mut self, parts: &mut Parts<'_>) -> Result<usize, Words> {
+    /// Seals as many records as go to the kernel at once: how many bytes of the parts.
+    fn seal_batch(&mut self, parts: &mut Parts<'_>) -> usize {
+        self.outgoing.make_room(parts.len());
         let mut sealed = 0;
-        while sealed < BATCH && !parts.is_empty() {
-            let next = parts.next();
-            let record = next.get(..BATCH - sealed).unwrap_or(next);
-            if next.len() >= MAX_PLAINTEXT || parts.is_last() {
-                self.session
-                    .seal(&mut self.incoming, record, &mut self.outgoing.bytes)?;
-                parts.advance(record.len());
-                sealed += record.len();
-                continue;
+        for _ in 0..BATCH {
+            if parts.is_empty() {
+                break;
             }
-            let mut joined = Vec::new();
-            let len = parts.len().min(MAX_PLAINTEXT);
-            joined
-                .try_reserve_exact(len)
-                .map_err(|_| Words::from("out of memory"))?;
-            while joined.len() < len {
-                let next = parts.next();
-                let next = next.get(..len - joined.len()).unwrap_or(next);
-                joined.extend_from_slice(next);
-                parts.advance(next.len());
+            match self.seal_record(parts) {
+                Ok(n) => sealed += n,
+                Err(words) => {
+                    self.broken(words);
+                    break;
+                }
             }
-            self.session
-                .seal(&mut self.incoming, &joined, &mut self.outgoing.bytes)?;
-            sealed += len;
         }
-        Ok(sealed)
+        sealed
     }
 
-    /// Offers to the kernel what it has refused before.
+    /// Seals one record, as full as the parts make it: how many bytes. Short parts share it.
+    fn seal_record(&mut self, parts: &mut Parts<'_>) -> Result<usize, Words> {
+        let len = parts.len().min(MAX_PLAINTEXT);
+        if let Some(whole) = parts.next().get(..len) {
+            self.seal(whole)?;
+            parts.advance(len);
+            return Ok(len);
+        }
+        let mut joined = Vec::new();
+        joined
+            .try_reserve_exact(len)
+            .map_err(|_| Words::from("out of memory"))?;
+        while joined.len() < len {
+            let next = parts.next();
+            let next = next.get(..len - joined.len()).unwrap_or(next);
+            joined.extend_from_slice(next);
+            parts.advance(next.len());
+        }
+        self.seal(&joined)?;
+        Ok(len)
+    }
+
+    fn seal(&mut self, record: &[u8]) -> Result<(), Words> {
+        self.session
+            .seal(&mut self.incoming, record, &mut self.outgoing.waiting.bytes)?;
+        self.outgoing.sealed(record.len());
+        Ok(())
+    }
+
+    /// Offers to the kernel what it has refused before. What it does not take for an error stays, and so is counted.
     pub fn flush(&mut self) -> Result<(), Errno> {
-        while self.outgoing.len() > 0 {
-            match socket::send(&self.fd, &[self.outgoing.rest()]) {
+        if let Some(errno) = self.error {
+            return Err(errno);
+        }
+        while self.unsent() > 0 {
+            match socket::send(&self.fd, &[self.outgoing.waiting.rest()]) {
                 Ok(n) => self.outgoing.advance(n),
                 Err(errno) if errno.would_block() => return Ok(()),
                 Err(errno) => {
-                    self.outgoing = Waiting::default();
+                    self.error = Some(errno);
                     return Err(errno);
                 }
             }
@@ -393,14 +443,15 @@ impl Secure {
     fn say_goodbye(&mut self) {
         if matches!(self.stage, Stage::Open | Stage::Over) {
             self.session
-                .close(&mut self.incoming, &mut self.outgoing.bytes);
+                .close(&mut self.incoming, &mut self.outgoing.waiting.bytes);
         }
     }
 }
 
 impl Drop for Secure {
     fn drop(&mut self) {
-        if !self.ended {
+        // What waits still was given up: whoever has counted it as not sent may send it elsewhere.
+        if !self.ended && self.unsent() == 0 {
             self.say_goodbye();
             let _ = self.flush();
         }
@@ -461,6 +512,56 @@ impl Waiting {
     }
 }
 
+/// Records for the kernel. All plaintext in them was sealed when nothing waited any more, so that there is one batch of
+/// it, and TLS's own records around it.
+#[derive(Default)]
+struct Outgoing {
+    waiting: Waiting,
+    /// Where the records of the batch end in `waiting`; 0 for those that it does not have. All but the last are full.
+    ends: [u32; BATCH],
+    /// Bytes of plaintext in the last.
+    last: u16,
+}
+
+const _: () = assert!(MAX_PLAINTEXT <= u16::MAX as usize);
+
+impl Outgoing {
+    /// Room for so much plaintext, if it is more than a record: else the room would grow record by record. Without
+    /// memory, sealing finds out.
+    fn make_room(&mut self, len: usize) {
+        let records = len.div_ceil(MAX_PLAINTEXT).min(BATCH);
+        if records > 1 {
+            let len = len.min(BATCH * MAX_PLAINTEXT) + ROOM_BESIDE;
+            let _ = self.waiting.bytes.try_reserve(len);
+        }
+    }
+
+    /// A record with so many bytes of plaintext was appended.
+    fn sealed(&mut self, len: usize) {
+        if let Some(end) = self.ends.iter_mut().find(|end| **end == 0) {
+            *end = u32::try_from(self.waiting.bytes.len()).unwrap_or(u32::MAX);
+            self.last = u16::try_from(len).unwrap_or(u16::MAX);
+        }
+    }
+
+    /// Bytes of plaintext in records that are not gone whole.
+    fn held(&self) -> usize {
+        let gone = self.waiting.gone as u64;
+        let held = { self.ends.iter() }.filter(|end| u64::from(**end) > gone);
+        match held.count() {
+            0 => 0,
+            records => (records - 1) * MAX_PLAINTEXT + usize::from(self.last),
+        }
+    }
+
+    fn advance(&mut self, by: usize) {
+        self.waiting.advance(by);
+        if self.waiting.len() == 0 {
+            self.ends = [0; BATCH];
+        }
+    }
+}
+
 /// What is left of parts that go one after the other.
 struct Parts<'a> {
     parts: &'a [&'a [u8]],
@@ -480,10 +581,6 @@ impl<'a> Parts<'a> {
 
     fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn is_last(&self) -> bool {
-        self.next().len() == self.len()
     }
 
     fn advance(&mut self, by: usize) {

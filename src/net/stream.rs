@@ -128,6 +128,17 @@ impl Stream {
         }
     }
 
+    /// Bytes at the end of what was sent that the kernel has not in such a way that the peer can read them: those of
+    /// records that it has refused, and more.
+    pub fn held(&self) -> usize {
+        self.secure().map_or(0, Secure::held)
+    }
+
+    /// After a read that brought nothing: bytes have come all the same, of which there is nothing to tell yet.
+    pub fn has_heard(&self) -> bool {
+        self.secure().is_some_and(Secure::has_heard)
+    }
+
     pub fn flush(&mut self) -> Result<(), Errno> {
         match self.0.which_mut() {
             Which::Fd(_) => Ok(()),

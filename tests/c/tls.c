@@ -1,6 +1,8 @@
 // wss:// between libws and itself: certificates from files and from memory, client certificates, reload, every way to
 // run and to send. Other TLS implementations are in tests/peers.
+#include "certs.h"
 #include "harness.h"
+#include "relay.h"
 
 #include <sys/stat.h>
 
@@ -22,17 +24,8 @@ static char *slurp(const char *path)
     return text;
 }
 
-// Makes them by make_certs.sh, in the folder "certs". Returns 0 if there is no openssl.
-static int make_certificates(void)
+static void read_certificates(void)
 {
-    char command[1024];
-    const char *slash = strrchr(__FILE__, '/');
-
-    if (system("command -v openssl >/dev/null 2>&1") != 0)
-        return 0;
-    snprintf(command, sizeof command, "sh '%.*s/../../c_examples/make_certs.sh' certs other.example",
-             (int)(slash == NULL ? 1 : slash - __FILE__), slash == NULL ? "." : __FILE__);
-    CHECK_INT(system(command), 0);
     ca = slurp("certs/ca.pem");
     cert = slurp("certs/server.pem");
     key = slurp("certs/server.key");
@@ -40,7 +33,6 @@ static int make_certificates(void)
     other_key = slurp("certs/other.example.key");
     client_cert = slurp("certs/client.pem");
     client_key = slurp("certs/client.key");
-    return 1;
 }
 
 static void free_certificates(void)
@@ -364,6 +356,40 @@ static void backpressure(void)
     close_both();
 }
 
+// A record that comes in small pieces over a long time: each piece is life, although it brings nothing to tell.
+static void a_slow_record_is_life(void)
+{
+    ws_server_config config = tls_config();
+    struct relay relay;
+    uint16_t port;
+    int listener = raw_listen(&port);
+    ws_client_config own;
+    char url[64];
+
+    server.echo = 1;
+    config.ping_interval_ms = (uint32_t)(150 * slowness());
+    config.pong_timeout_ms = (uint32_t)(150 * slowness());
+    serve(&config);
+    own = trusting();
+    snprintf(url, sizeof url, "wss://127.0.0.1:%u", (unsigned)port);
+    own.url = url;
+    OK(ws_client_new(&own, &client.client));
+    OK(ws_client_start(client.client));
+    relay_open(&relay, listener, ws_server_port(server.server));
+    EXPECT(&client, OPENED, 0);
+    // A Pong comes behind the record: for the 0.8 s that it takes there is nothing but its pieces.
+    relay_trickle(&relay, 1000);
+    OK(ws_client_send(client.client, WS_BINARY, filled(16000), 16000));
+    EXPECT_MESSAGE(&client, 0, WS_BINARY, filled(16000), 16000);
+    relay_trickle(&relay, 0);
+    OK(ws_client_close(client.client, 1000, NULL));
+    EXPECT_CLOSED(&client, 0, WS_OK, 1000, 0);
+    relay_close(&relay);
+    close(listener);
+    client_end(&client);
+    server_end(&server);
+}
+
 static void broadcast_to_many(void)
 {
     enum { COUNT = 12 };
@@ -507,16 +533,16 @@ int main(int argc, char **argv)
         RUN(without_tls);
         return check_end();
     }
-    if (!make_certificates()) {
-        printf("SKIPPED: there is no openssl to make certificates with\n");
+    if (!make_certificates("other.example"))
         return check_end();
-    }
+    read_certificates();
     RUN(sizes_there_and_back);
     RUN(files_and_texts);
     RUN(client_certificates);
     RUN(reload);
     RUN(plain_and_secure_mixed_up);
     RUN(backpressure);
+    RUN(a_slow_record_is_life);
     RUN(broadcast_to_many);
     RUN(pieces);
     RUN(own_loop);

@@ -287,6 +287,10 @@ impl Local {
         let Some(conn) = self.conns.get_mut(id) else {
             return Incoming::Nothing;
         };
+        // Any byte counts as life, also one of a record that takes long to come.
+        if let (Phase::Open(connection), true) = (&mut conn.phase, conn.stream.has_heard()) {
+            connection.touch(self.now);
+        }
         match received {
             Received::Bytes(_) => {}
             Received::Nothing => conn.flags.set(Flags::MORE, false),

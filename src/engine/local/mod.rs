@@ -361,9 +361,9 @@ impl Local {
         self.conns.get(id).map(Conn::queued)
     }
 
-    /// All that the outbox has given away is in the kernel; nothing is left in between.
-    pub fn is_taken(&self, id: ConnId) -> bool {
-        self.conns.get(id).is_some_and(|c| c.stream.unsent() == 0)
+    /// How many of the last bytes that the outbox has given away are not in the kernel: they are left in between.
+    pub fn held(&self, id: ConnId) -> Option<usize> {
+        self.conns.get(id).map(|c| c.stream.held())
     }
 
     /// The connection's descriptor.
