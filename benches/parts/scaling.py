@@ -12,6 +12,7 @@ from .runs import generate
 from .servers import PATIENCE, Failed, echo_server, free_port
 
 ACTIVE = 100
+SMALL = ["-s", "20", "--text", "--src", "16"]
 # Connections of each of several processes. Each is two sockets and two open files of this machine. The kernel spreads them by
 # chance, so that a process must have room for more than the mean.
 EACH = 14000
@@ -19,7 +20,6 @@ KB_FOR_EACH = 16
 RESERVE_KB = 3 * 1024 * 1024
 # Seconds that a run of several processes takes besides opening and closing.
 LOOKING = 6
-SMALL = ["-s", "20", "--text", "--src", "16"]
 
 
 def one_process(server, load, conns, secs):
@@ -58,6 +58,8 @@ def up_to(program, load, most, each, secs, patience):
     `patience` seconds; and why there are not more."""
     until = time.monotonic() + patience
     bound, why = carried(each)
+    no_time = (f"more take longer than the {patience:.0f} s that there are for them; of memory and open files there is enough for "
+               f"{bound}")
     if 0 < most <= bound:
         bound, why = most, "more were not asked for"
     runs, processes, each_takes = [], 1, 0.0
@@ -73,17 +75,17 @@ def up_to(program, load, most, each, secs, patience):
             return runs, stopped(runs, each, why)
         in_time = int((until - time.monotonic() - LOOKING - secs) / each_takes)
         if in_time < min(2 * processes, bound):
-            return runs, stopped(runs, each, f"more take longer than the {patience:.0f} s that there are for them; of memory and open files "
-                                       f"there is enough for {bound}")
+            return runs, stopped(runs, each, no_time)
         if in_time < bound:
-            bound, why = in_time, f"more take longer than the {patience:.0f} s that there are for them"
+            bound, why = in_time, no_time
         # The last step is not a small one.
         processes = 4 * processes if 8 * processes <= bound else bound
 
 
 def stopped(runs, each, why):
-    reached = f"{runs[-1]['processes']} processes" if runs else "no process"
-    return f"Not more than {reached}, with {each:,} connections each ({machine.raise_open_files():,} open files are its limit): {why}."
+    reached = runs[-1]["processes"] if runs else 0
+    return (f"Processes: not more than {reached}, with {each:,} connections each ({machine.raise_open_files():,} open files are the "
+            f"limit of a process): {why}.")
 
 
 def several_processes(program, load, processes, each, secs, patience):
