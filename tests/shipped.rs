@@ -109,10 +109,11 @@ fn armv7_builds_do_without_neon() {
     }
 }
 
-/// time_t has 32 bits on armv7 with a glibc of that age, and ends in 2038. libws knows the time since the machine was
-/// started only (CLOCK_MONOTONIC), so there must be nothing that asks for the date or deals with it. The exception is
-/// `net::sys::date`, the time of day in log lines of the old interface: it asks the kernel for 64 bits and gives
-/// localtime_r() a date that fits (tests/c_dropin/dates.c).
+/// time_t has 32 bits on armv7 with a glibc of that age, and ends in 2038. What libws waits for is counted by CLOCK_MONOTONIC, from the
+/// start of the machine. The date is asked for in two places, both by `net::sys::wall_clock`, which asks the kernel for 64 bits
+/// on a 32-bit machine: TLS, for every certificate (`tls::clock`), and the time of day in log lines of the old interface
+/// (`net::sys::date`), which gives localtime_r() a date that fits (tests/c_dropin/dates.c). So no build, with std or without, has
+/// anything of libc that takes or tells a date, but for localtime_r().
 #[test]
 fn the_year_2038_is_of_no_concern() {
     let dates = [
@@ -131,15 +132,33 @@ fn the_year_2038_is_of_no_concern() {
         "sem_timedwait",
         "utimensat",
     ];
-    for file in files(|file| file.library && !file.flavour.starts_with("std")) {
-        let symbols = readelf("--dyn-syms -W", &file.path);
-        for name in symbols
-            .lines()
-            .filter_map(|line| line.split_whitespace().nth(7))
-        {
-            let name = name.split('@').next().unwrap_or(name);
-            let path = file.path.display();
-            assert!(!dates.contains(&name), "{path} uses {name}()");
+    for file in files(|file| file.library) {
+        let path = file.path.display();
+        for name in imported(&file.path) {
+            assert!(!dates.contains(&name.as_str()), "{path} uses {name}()");
+        }
+    }
+}
+
+/// The 64 bits of the date are asked for by the number of a system call, and nothing else of libws is: so on armv7 the import of
+/// syscall() tells whether a build asks for the date. On aarch64, and with std, there are other reasons for the same imports.
+#[test]
+fn only_tls_and_the_old_interface_ask_for_the_date() {
+    for file in files(|file| file.library && file.gnu() && !file.flavour.starts_with("std")) {
+        let path = file.path.display();
+        let imported = imported(&file.path);
+        let has = |name: &str| imported.iter().any(|import| import == name);
+        let flavour = file.flavour.trim_end_matches("-arm");
+        let (dropin, tls) = match flavour {
+            "core" | "proto" | "deflate" | "deflate-system" => (false, false),
+            "tls" => (false, true),
+            "board" => (true, false),
+            "full" => (true, true),
+            other => panic!("what is in a build named {other}?"),
+        };
+        assert_eq!(has("localtime_r"), dropin, "{path}: localtime_r()");
+        if file.target.starts_with("armv7") {
+            assert_eq!(has("syscall"), dropin || tls, "{path}: syscall()");
         }
     }
 }
@@ -215,6 +234,17 @@ fn entries(dir: &Path) -> Vec<(String, PathBuf)> {
                 entry.path(),
             )
         })
+        .collect()
+}
+
+/// The names of what a library takes from others.
+fn imported(file: &Path) -> Vec<String> {
+    readelf("--dyn-syms -W", file)
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields.get(6) == Some(&"UND"))
+        .filter_map(|fields| fields.get(7)?.split('@').next())
+        .map(str::to_owned)
         .collect()
 }
 

@@ -11,8 +11,9 @@ OPENING = 120
 
 
 @contextlib.contextmanager
-def holding(load, port, conns, pids, cpu=machine.LOAD_CPU, holders=1):
-    """Holds conns idle connections to a port by each of the holders; pids: of the servers behind it.
+def holding(load, port, conns, pids, cpu=machine.LOAD_CPU, holders=1, patience=OPENING):
+    """Holds conns idle connections to a port by each of the holders; pids: of the servers behind it. They are to be open within
+    `patience` seconds.
 
     Each holder goes to an address of its own, and from a few: else the kernel has to search for a free pair of ports.
     """
@@ -29,7 +30,7 @@ def holding(load, port, conns, pids, cpu=machine.LOAD_CPU, holders=1):
             stack.callback(process.wait)
             stack.callback(process.kill)
             processes.append(process)
-        wait_for(pids, before + holders * conns, processes)
+        wait_for(pids, before + holders * conns, processes, patience)
         yield
     # What the servers do about connections that end is not part of what follows.
     deadline = time.monotonic() + OPENING
@@ -41,14 +42,14 @@ def sockets_of(pids):
     return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
 
 
-def wait_for(pids, wanted, holders):
-    deadline = time.monotonic() + OPENING + wanted / 4000
+def wait_for(pids, wanted, holders, patience):
+    deadline = time.monotonic() + patience
     while sockets_of(pids) < wanted:
         for holder in holders:
             if holder.poll() is not None:
                 raise Failed(f"a holder of connections ended with status {holder.returncode}")
         if time.monotonic() > deadline:
-            raise Failed(f"only {sockets_of(pids)} of {wanted} sockets are open")
+            raise Failed(f"only {sockets_of(pids):,} of {wanted:,} sockets were open after {patience:.0f} s")
         # Looking costs as much as there are sockets.
         time.sleep(0.05 + wanted / 200000)
     # The last ones are in their handshake.

@@ -81,11 +81,14 @@ def conditions(options, took, others):
 
 
 def scale_sections(data):
-    return [counts_section(data["counts"]), processes_section(data["processes"]), broadcast_section(data["broadcast"])]
+    return [counts_section(data["counts"]), processes_section(data["processes"], data.get("stopped")),
+            broadcast_section(data["broadcast"])]
 
 
 # Below that, what a server does once is more than what it does for each.
 FEW = 1000
+# How much dearer a message or a connection may be among many than among few.
+FLAT_GOAL = 0.15
 
 
 KEYS = {"all": "all busy", "some": "100 busy", "open": "opening"}
@@ -111,25 +114,32 @@ def to_floor(runs, key):
 
 
 def flatness(counts):
-    """How much dearer the dearest count is than the cheapest, of libws and of libws / floor."""
+    """How much dearer the dearest count is than the cheapest: of libws, of libws / floor, and of the floor, which is the kernel's part."""
     notes = []
     for key, what in KEYS.items():
         found = [runs for count, runs in counts.items() if key != "open" or int(count) >= FEW]
         if found:
-            ours = [median(runs["libws"], key) for runs in found]
-            ratio = [to_floor(runs, key) for runs in found]
-            notes.append(f"{what}: {max(ours) / min(ours) - 1:.0%}, "
-                         f"as a ratio to the floor {max(ratio) / min(ratio) - 1:.0%}")
-    return "From the cheapest count to the dearest, libws: " + "; ".join(notes) + "."
+            ours, ratio, floor = (growth(figures) for figures in (
+                [median(runs["libws"], key) for runs in found], [to_floor(runs, key) for runs in found],
+                [median(runs["floor"], key) for runs in found]))
+            notes.append(f"{what}: {ours:.0%}, as a ratio to the floor {ratio:.0%} ({mark(ours, FLAT_GOAL)}, "
+                         f"{mark(ratio, FLAT_GOAL)}; the floor itself {floor:.0%})")
+    return (f"Flat: from the cheapest count to the dearest at most {FLAT_GOAL:.0%} is the goal, for libws and for libws / floor. "
+            + "; ".join(notes) + ".")
 
 
-def processes_section(runs):
+def growth(figures):
+    return max(figures) / min(figures) - 1
+
+
+def processes_section(runs, stopped):
+    """stopped: why there are not more of them."""
     head = ["processes", "connections", "bytes each", "of the kernel each", "us to open one", "us a message",
             "wake-ups a second, all"]
     lines = [[str(run["processes"]), f"{run['held']:,}", bytes_text(run["bytes"]), bytes_text(run["kernel_bytes"]),
               f"{run['open_us']:.1f}", f"{run['us']:.2f}", f"{run['wakeups_per_s']:.1f}"] for run in runs]
     return Section("Several processes behind one port, 100 busy connections", head, lines,
-                   "Of the kernel each: what its slabs grow by, for both ends of a connection.")
+                   "Of the kernel each: what its slabs grow by, for both ends of a connection." + (f" {stopped}" if stopped else ""))
 
 
 def broadcast_section(broadcast):

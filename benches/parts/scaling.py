@@ -13,6 +13,13 @@ from .servers import PATIENCE, Failed, echo_server, free_port
 
 ACTIVE = 100
 SMALL = ["-s", "20", "--text", "--src", "16"]
+# Connections of each of several processes. Each is two sockets and two open files of this machine. The kernel spreads them by
+# chance, so that a process must have room for more than the mean.
+EACH = 14000
+KB_FOR_EACH = 16
+RESERVE_KB = 3 * 1024 * 1024
+# Seconds that a run of several processes takes besides opening and closing.
+LOOKING = 6
 
 
 def one_process(server, load, conns, secs):
@@ -32,7 +39,56 @@ def one_process(server, load, conns, secs):
         return {"all": every["srv_us_msg"], "some": some["srv_us_msg"], "open": opened_us, "bytes": each}
 
 
-def several_processes(program, load, processes, each, secs):
+def carried(each):
+    """How many processes this machine has memory and open files for, and in words what there is too little of for more."""
+    with open("/proc/sys/fs/file-max", encoding="ascii") as file:
+        files = int(file.read())
+    available = meminfo_kb("MemAvailable")
+    bounds = [((available - RESERVE_KB) // KB_FOR_EACH // each,
+               f"{available / 1e6:.1f} GB of memory are available, of which {RESERVE_KB / 1e6:.1f} GB are left alone and a connection "
+               f"may take {KB_FOR_EACH} kB, both ends together"),
+              (files * 9 // 10 // 2 // each,
+               f"a connection is two open files here, and nine tenths of fs.file-max ({files:,}) are used at most")]
+    bound, why = min(bounds)
+    return max(1, bound), why
+
+
+def up_to(program, load, most, each, secs, patience):
+    """Runs of 1, 4, 16, ... and of as many processes as the machine carries, or `most` if that is fewer (0: no matter), within
+    `patience` seconds; and why there are not more."""
+    until = time.monotonic() + patience
+    bound, why = carried(each)
+    no_time = (f"more take longer than the {patience:.0f} s that there are for them; of memory and open files there is enough for "
+               f"{bound}")
+    if 0 < most <= bound:
+        bound, why = most, "more were not asked for"
+    runs, processes, each_takes = [], 1, 0.0
+    while True:
+        began = time.monotonic()
+        try:
+            runs.append(several_processes(program, load, processes, each, secs, until - began))
+        except Failed as failure:
+            # What a machine carries is tried, not known.
+            return runs, stopped(runs, each, f"{processes} were too many: {failure}")
+        each_takes = max(each_takes, (time.monotonic() - began - LOOKING - secs) / processes)
+        if processes >= bound:
+            return runs, stopped(runs, each, why)
+        in_time = int((until - time.monotonic() - LOOKING - secs) / each_takes)
+        if in_time < min(2 * processes, bound):
+            return runs, stopped(runs, each, no_time)
+        if in_time < bound:
+            bound, why = in_time, no_time
+        # The last step is not a small one.
+        processes = 4 * processes if 8 * processes <= bound else bound
+
+
+def stopped(runs, each, why):
+    reached = runs[-1]["processes"] if runs else 0
+    return (f"Processes: not more than {reached}, with {each:,} connections each ({machine.raise_open_files():,} open files are the "
+            f"limit of a process): {why}.")
+
+
+def several_processes(program, load, processes, each, secs, patience):
     """Servers behind one port by SO_REUSEPORT, each of the holders with `each` connections."""
     port = free_port()
     server = echo_server("libws", program)
@@ -43,7 +99,7 @@ def several_processes(program, load, processes, each, secs):
         pids = [process.pid for process in running]
         empty = sum(machine.memory_kb(pid, "Rss") for pid in pids)
         slab, began, cpu = meminfo_kb("Slab"), time.monotonic(), cpu_of(pids)
-        stack.enter_context(holding(load, port, each, pids, cpu=None, holders=processes))
+        stack.enter_context(holding(load, port, each, pids, cpu=None, holders=processes, patience=patience))
         held = processes * each
         took = time.monotonic() - began
         result = {"held": held, "processes": processes, "open_per_s": held / took,
