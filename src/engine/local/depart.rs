@@ -284,7 +284,9 @@ impl Local {
             Err(_) => return,
         }
         match connection.deflate().filter(|_| coded) {
-            None => self.share_frame(id, &broadcast.frame),
+            None => {
+                self.share_frame(id, &broadcast.frame);
+            }
             Some(agreed) => self.share_packed(id, broadcast, agreed),
         }
     }
@@ -300,11 +302,12 @@ impl Local {
             _ => None,
         };
         match (packing, packed) {
-            (Packing::Plain, _) => self.share_one(id, frame),
+            (Packing::Plain, _) => {
+                self.share_one(id, frame);
+            }
             (_, Some(packed)) => {
-                self.share_one(id, packed);
                 // Where it would have become no shorter, it is the frame itself.
-                if packed.len() < frame.len() {
+                if self.share_one(id, packed) && packed.len() < frame.len() {
                     self.pool
                         .deflate
                         .count_sent(payload_len(frame), payload_len(packed));
@@ -328,20 +331,21 @@ impl Local {
     }
 
     #[inline(never)]
-    fn share_one(&mut self, id: ConnId, frame: &Shared) {
-        self.share_frame(id, frame);
+    fn share_one(&mut self, id: ConnId, frame: &Shared) -> bool {
+        self.share_frame(id, frame)
     }
 
+    /// False: the connection has gone, or has no room for it.
     #[cfg_attr(not(libws_small), inline(always))]
-    fn share_frame(&mut self, id: ConnId, frame: &Shared) {
+    fn share_frame(&mut self, id: ConnId, frame: &Shared) -> bool {
         let limit = self.settings.max_send_queue;
         let Some(conn) = self.conns.get_mut(id) else {
-            return;
+            return false;
         };
         if conn.queued() + frame.len() > limit {
             conn.flags.set(Flags::WANTS_ROOM, true);
             self.remote.counters().messages_dropped.add(1);
-            return;
+            return false;
         }
         self.remote.counters().messages_sent.add(1);
         // Nothing is queued: the kernel takes it from the shared bytes. Else it waits its turn.
@@ -349,14 +353,17 @@ impl Local {
         if conn.queued() == 0 {
             match conn.stream.send_one(frame) {
                 Sent::Bytes(n) => taken = n,
-                Sent::Failed(errno) => return self.end(id, Ending::Io(errno)),
+                Sent::Failed(errno) => {
+                    self.end(id, Ending::Io(errno));
+                    return true;
+                }
             }
             self.remote.counters().bytes_sent.add(taken as u64);
             if taken == frame.len() {
                 if conn.flags.has(Flags::TLS) {
                     self.touch(id);
                 }
-                return;
+                return true;
             }
         }
         let queued = self.queue(id, |out| out.push_shared(frame, taken));
@@ -364,6 +371,7 @@ impl Local {
             // Part of a frame may be out: the stream is of no more use.
             self.end(id, Ending::NoMemory);
         }
+        true
     }
 
     /// Writes head and payload from where they lie; only what the kernel refuses is copied.
