@@ -44,6 +44,11 @@ impl Shared {
         self.unshared().map(mem::take)
     }
 
+    /// Bytes that it takes, which may be more than those of the frame that it holds.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Where in the shared bytes `part` lies, if it does.
     pub fn place_of(&self, part: &[u8]) -> Option<usize> {
         let start = (part.as_ptr() as usize).checked_sub(self.as_ptr() as usize)?;

@@ -1,8 +1,8 @@
 //! Bytes go: queueing, writing straight from the caller's memory, flushing, broadcasting.
 
-use super::{extra, note_last, spare, Local, SPARE_BYTES};
+use super::{extra, note_last, spare, Local, POOL_MS, SPARE_BYTES};
 use crate::engine::conn::{Conn, Ending, Flags, Phase};
-use crate::engine::remote::{Broadcast, Packing};
+use crate::engine::remote::{Broadcast, Packing, LARGE_BROADCAST, NO_MORE_BROADCASTS};
 use crate::engine::topics::boxed;
 use crate::engine::Part;
 use crate::error::Status;
@@ -247,6 +247,10 @@ impl Local {
 
     /// Queues an encoded frame for all open connections, or for a topic's subscribers.
     pub fn broadcast(&mut self, topic: Option<&str>, frame: &Broadcast) {
+        if frame.frame.len() > LARGE_BROADCAST {
+            // Without memory for the timer nothing is given back.
+            let _ = self.set_timer(NO_MORE_BROADCASTS, Some(self.now + POOL_MS));
+        }
         let mut place = 0;
         loop {
             let id = match topic {
