@@ -240,6 +240,7 @@ static void client_echo(void)
         {"client", 1, 20, 16, RAW_TEXT},
         {"client, 5000 B", 1, 5000, 1, RAW_TEXT},
         {"client, 60,000 B", 1, 60000, 1, RAW_BINARY},
+        {"client, 200,000 B", 1, 200000, 1, RAW_BINARY},
     };
     size_t i;
 

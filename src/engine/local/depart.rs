@@ -65,6 +65,9 @@ impl Local {
         if direct && !self.packs(id, data.len(), plain) {
             return self.send_large(id, kind, data);
         }
+        if data.len() > SPARE_BYTES {
+            self.lend_buffer(id);
+        }
         let limit = self.settings.max_send_queue;
         let need = self.settings.frame_len(data.len());
         let sent = self.with_open(id, |connection, io| {
@@ -88,6 +91,23 @@ impl Local {
             Err(_) => {}
         }
         sent
+    }
+
+    /// A message is about to be copied that no spare outbox has room for: into a buffer of the pool, if there is one.
+    #[cold]
+    #[inline(never)]
+    fn lend_buffer(&mut self, id: ConnId) {
+        let open = |conn: &&mut Conn| matches!(conn.phase, Phase::Open(_)) && !conn.has_ended();
+        let Some(conn) = self.conns.get_mut(id).filter(open) else {
+            return;
+        };
+        if conn.outbox.is_none() {
+            conn.outbox = spare(&mut self.spare);
+        }
+        if let Some(outbox) = conn.outbox.as_deref_mut() {
+            let unused = outbox.swap_buffer(self.pool.take_message());
+            self.pool.give_message(unused);
+        }
     }
 
     #[inline(never)]
@@ -532,6 +552,9 @@ impl Local {
 
     /// Puts an outbox into the pool, without what may be in it.
     pub(super) fn give_back(&mut self, mut outbox: Box<Outbox>) {
+        if let Some(buffer) = outbox.take_large(SPARE_BYTES) {
+            self.give_message(buffer);
+        }
         outbox.reset(SPARE_BYTES);
         keep(&mut self.spare, outbox);
     }
