@@ -20,6 +20,7 @@ static const struct work works[] = {
     {"d", 1000, 512, 1, RAW_BINARY},  {"e", 10, 65536, 1, RAW_BINARY}, {"ping", 100, 20, 1, 0x89},
     {"client", 1, 20, 1, RAW_TEXT},   {"client16", 1, 20, 16, RAW_TEXT},
     {"broadcast", 1000, 20, 1, RAW_TEXT}, {"connect", 32, 0, 1, 0},       {"browser", 32, 0, 1, 0},
+    {"packed", 1000, 1000, 1, RAW_TEXT | STEADY_PACKED},
 };
 
 // Connections come over TCP, since their addresses are part of the work.
@@ -90,7 +91,7 @@ int main(int argc, char **argv)
         head = strcmp(work->name, "browser") == 0 ? HEAD_OF_BROWSERS : HEAD_OF_PEERS;
         server = connect_server(&lanes, work);
     } else {
-        server = steady_server(&lanes);
+        server = steady_server(&lanes, work);
         steady_connect(&lanes, work, server);
     }
     for (i = 0; i < (size_t)rounds; i++) {
@@ -98,7 +99,7 @@ int main(int argc, char **argv)
             steady_client_round(&lanes, client);
         else if (head != NULL)
             connect_round(&lanes, server, head);
-        else if (strcmp(work->name, "broadcast") == 0)
+        else if (strcmp(work->name, "broadcast") == 0 || strcmp(work->name, "packed") == 0)
             steady_broadcast(&lanes, server, work);
         else
             steady_round(&lanes, server);

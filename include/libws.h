@@ -300,7 +300,10 @@ typedef struct {
     // Messages shorter than that many bytes are sent as they are [128].
     size_t min_size;
     // The most bytes that one byte of a received message may inflate to, on average over the
-    // message; one that goes beyond fails the connection with close code 1009 [any].
+    // message; one that goes beyond fails the connection with close code 1009 [any]. It is judged
+    // at the message's end, and before that in steps of 4 KiB as received: no more may come of
+    // the first 4 KiB than 4096 times this, of the first 8 KiB than 8192 times this, and so on;
+    // inflating stops there. How a message is cut into fragments and packets makes no difference.
     // max_message_size bounds the message itself, while it is inflated.
     uint32_t max_ratio;
 } ws_deflate_options;

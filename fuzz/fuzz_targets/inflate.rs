@@ -1,7 +1,7 @@
 //! The inflater's side of a connection: whatever frames a peer sends on a connection that has agreed on
 //! permessage-deflate, whole and cut into reads, lead to the same messages and the same end, within the limits.
 //!
-//! The first two bytes choose role, windows, delivery and how the rest is cut; the rest is what the peer sends.
+//! The first two bytes choose role, windows, the ratio's limit and how the rest is cut; the rest is what the peer sends.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -24,7 +24,11 @@ fn run(choice: u8, pieces: bool, bytes: &[u8], cut: usize) -> (Vec<u8>, Option<u
     let Some(settings) = Settings::new(Preset::Best) else {
         return Default::default();
     };
-    let role = if choice & 1 == 0 { Role::Server } else { Role::Client };
+    let role = if choice & 1 == 0 {
+        Role::Server
+    } else {
+        Role::Client
+    };
     let way = Direction::new(8 + (choice >> 1) % 8, choice & 0x10 != 0);
     let mut connection = Connection::new(role, 0);
     connection.set_deflate(Some(Agreed {
@@ -38,7 +42,10 @@ fn run(choice: u8, pieces: bool, bytes: &[u8], cut: usize) -> (Vec<u8>, Option<u
         ping_interval: None,
         pong_timeout: Limits::FOREVER,
         close_timeout: 1000,
-        deflate: Some(settings),
+        deflate: Some(Settings {
+            max_ratio: [0, 2, 20, 200][usize::from(choice >> 5) % 4],
+            ..settings
+        }),
     };
     let (mut out, mut pool, mut keys) = (Outbox::new(), Pool::none(), Keys);
     let (mut told, mut of_message) = (Vec::new(), 0u64);
@@ -56,7 +63,12 @@ fn run(choice: u8, pieces: bool, bytes: &[u8], cut: usize) -> (Vec<u8>, Option<u
             let payload: Payload = match connection.receive(&mut input, &mut at, &mut io) {
                 None => break,
                 Some(Event::Message { payload, .. }) => payload,
-                Some(Event::Piece { payload, offset, last, .. }) => {
+                Some(Event::Piece {
+                    payload,
+                    offset,
+                    last,
+                    ..
+                }) => {
                     assert_eq!(offset, of_message);
                     of_message = match last {
                         true => 0,
@@ -71,7 +83,10 @@ fn run(choice: u8, pieces: bool, bytes: &[u8], cut: usize) -> (Vec<u8>, Option<u
             told.extend_from_slice(bytes);
         }
     }
-    (told, connection.violation().map(|violation| violation.code()))
+    (
+        told,
+        connection.violation().map(|violation| violation.code()),
+    )
 }
 
 fuzz_target!(|data: &[u8]| {

@@ -99,6 +99,12 @@ pub enum Command {
     },
 }
 
+/// A frame of more bytes makes a large broadcast: what it took is given back when there are no more of them.
+pub const LARGE_BROADCAST: usize = 4096;
+
+/// The driver's timer that goes off a while after the last large broadcast.
+pub const NO_MORE_BROADCASTS: u32 = 3;
+
 /// A frame for many connections.
 #[derive(Clone)]
 pub struct Broadcast {

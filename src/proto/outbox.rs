@@ -44,6 +44,11 @@ impl Shared {
         self.unshared().map(mem::take)
     }
 
+    /// Bytes that it takes, which may be more than those of the frame that it holds.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Where in the shared bytes `part` lies, if it does.
     pub fn place_of(&self, part: &[u8]) -> Option<usize> {
         let start = (part.as_ptr() as usize).checked_sub(self.as_ptr() as usize)?;
@@ -228,9 +233,14 @@ impl Outbox {
         let of_first = left.min(self.first.len().saturating_sub(self.start));
         self.start += of_first;
         left -= of_first;
-        // Once it is written, it is written to again soon: it is kept, unless it is large.
+        // Once it is written, it is written to again soon: it is kept, unless it is large and more waits behind it.
         if self.start == self.first.len() {
-            self.empty_first(2 * SEGMENT);
+            let keep = if self.len == 0 {
+                usize::MAX
+            } else {
+                2 * SEGMENT
+            };
+            self.empty_first(keep);
         }
         while left > 0 {
             let Some(front) = self.more.front_mut() else {
@@ -259,6 +269,25 @@ impl Outbox {
 
     pub fn is_blocked(&self) -> bool {
         self.blocked
+    }
+
+    /// Takes an empty buffer to write into next, if nothing waits and it is larger than the own one. Returns the one that is
+    /// of no use.
+    pub fn swap_buffer(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        if !self.is_empty() || buffer.capacity() <= self.first.capacity() {
+            return buffer;
+        }
+        self.empty_first(usize::MAX);
+        mem::replace(&mut self.first, buffer)
+    }
+
+    /// The buffer of an outbox in which nothing waits, if it is of more than `most` bytes.
+    pub fn take_large(&mut self, most: usize) -> Option<Vec<u8>> {
+        if !self.is_empty() || self.first.capacity() <= most {
+            return None;
+        }
+        self.empty_first(usize::MAX);
+        Some(mem::take(&mut self.first))
     }
 
     /// Empties the outbox for its next connection. Keeps one owned segment of at most `keep` bytes

@@ -12,7 +12,7 @@ pub use crate::proto::handshake::RequestView;
 pub use request::{owned, Reply};
 
 use crate::engine::conn::Ending;
-use crate::engine::remote::{Broadcast, ByWindow, Packing};
+use crate::engine::remote::{Broadcast, ByWindow, Packing, LARGE_BROADCAST, NO_MORE_BROADCASTS};
 use crate::engine::stats::Stats;
 use crate::engine::{After, CloseInfo, Driver, Engine, Part, Piece, Settings};
 use crate::error::{Error, Status};
@@ -96,8 +96,9 @@ pub struct Server {
     tls: Mutex<Option<(ServerTls, ServerSource)>>,
 }
 
-/// A larger frame is freed when all have sent it.
-const LARGEST_SPARE: usize = 4096;
+/// A larger frame is freed when all have sent it; one of more than LARGE_BROADCAST when no such broadcast has followed for a
+/// while.
+const LARGEST_SPARE: usize = 64 * 1024;
 
 /// Connections beyond max_connections that may be in their HTTP phase, so that they can be
 /// answered instead of being left in the backlog.
@@ -270,10 +271,18 @@ impl Server {
             engine.broadcast(topic, &broadcast)?;
         }
         let frame = broadcast.frame;
-        if frame.len() <= LARGEST_SPARE {
+        if frame.capacity() <= LARGEST_SPARE {
             *self.spare_frame.lock() = Some(frame);
         }
         Ok(())
+    }
+
+    #[cold]
+    fn drop_spare_frame(&self) {
+        let mut spare = self.spare_frame.lock();
+        *spare = spare
+            .take()
+            .filter(|frame| frame.capacity() <= LARGE_BROADCAST);
     }
 
     /// Compresses a broadcast for those who keep no context: once for each window that they have.
@@ -340,8 +349,11 @@ impl Driver for Server {
         self.accept(engine, token);
     }
 
-    fn timer(&self, _engine: &Engine, _key: u32) {
-        self.accept_again();
+    fn timer(&self, _engine: &Engine, key: u32) {
+        match key {
+            NO_MORE_BROADCASTS => self.drop_spare_frame(),
+            _ => self.accept_again(),
+        }
     }
 
     fn head(&self, engine: &Engine, id: ConnId, peer: &Addr, head: Vec<u8>, _: bool) -> After {

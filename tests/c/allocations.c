@@ -58,12 +58,29 @@ static void echo_round(struct lanes *lanes, ws_server *server, const struct work
     steady_round(lanes, server);
 }
 
-// The buffers that are kept grow to their size in the first rounds; from then on nothing is allocated.
-static void expect_none(const struct work *work, round_fn round)
+static void publish_it(ws_server *server, ws_conn_id conn, const ws_message *message, void *user)
 {
-    struct lanes lanes = {0};
-    ws_server *server = steady_server(&lanes);
+    (void)conn;
+    (void)user;
+    OK(ws_server_publish(server, STEADY_TOPIC, message->kind, message->data, message->len));
+}
+
+// One connection sends what all get.
+static void publish_round(struct lanes *lanes, ws_server *server, const struct work *work)
+{
+    (void)work;
+    raw_send(lanes->fds[0], lanes->out, lanes->out_len);
+    counted_poll(server);
+    steady_collect_all(lanes, server);
+}
+
+// The buffers that are kept grow to their size in the first rounds; from then on nothing is allocated.
+static size_t allocations_of(const struct work *work, round_fn round)
+{
+    struct lanes lanes = {.on_message = round == publish_round ? publish_it : NULL};
+    ws_server *server = steady_server(&lanes, work);
     size_t before;
+    size_t counted;
     int i;
 
     steady_connect(&lanes, work, server);
@@ -72,20 +89,28 @@ static void expect_none(const struct work *work, round_fn round)
     before = allocations;
     for (i = 0; i < ROUNDS; i++)
         round(&lanes, server, work);
-    if (allocations != before)
-        FAIL("%s: %zu allocations in %zu messages", work->name, allocations - before,
-             ROUNDS * work->conns * work->depth);
+    counted = allocations - before;
     lanes_free(&lanes);
     OK(ws_server_free(server));
+    return counted;
+}
+
+static void expect_none(const struct work *work, round_fn round)
+{
+    size_t counted = allocations_of(work, round);
+
+    if (counted > 0)
+        FAIL("%s: %zu allocations in %zu messages", work->name, counted, ROUNDS * work->conns * work->depth);
 }
 
 static void the_counter_counts(void)
 {
+    static const struct work work = {"none", 0, 0, 0, RAW_TEXT};
     size_t before = allocations;
     ws_server *server = NULL;
     struct lanes lanes = {0};
 
-    server = steady_server(&lanes);
+    server = steady_server(&lanes, &work);
     CHECK(allocations > before);
     OK(ws_server_free(server));
 }
@@ -128,16 +153,73 @@ static void pings_from_peers(void)
 
 static void broadcasts(void)
 {
-    static const struct work work = {"broadcast", 100, 20, 1, RAW_TEXT};
+    static const struct work works[] = {
+        {"broadcast", 100, 20, 1, RAW_TEXT},
+        {"broadcast of 5000 B", 100, 5000, 1, RAW_TEXT},
+        {"broadcast of 60,000 B", 20, 60000, 1, RAW_BINARY},
+    };
+    size_t i;
 
-    expect_none(&work, steady_broadcast);
+    for (i = 0; i < sizeof works / sizeof *works; i++)
+        expect_none(&works[i], steady_broadcast);
 }
 
-static void client_echo(void)
+static void publishing(void)
 {
-    static const struct work work = {"client", 1, 20, 16, RAW_TEXT};
+    static const struct work works[] = {
+        {"publish", 100, 20, 1, RAW_TEXT},
+        {"publish of 5000 B", 100, 5000, 1, RAW_TEXT},
+        {"publish of 60,000 B", 20, 60000, 1, RAW_BINARY},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof works / sizeof *works; i++)
+        expect_none(&works[i], publish_round);
+}
+
+// It is compressed once, into memory of its own, however many get it.
+static void broadcasts_that_are_compressed(void)
+{
+    static const struct work work = {"compressed broadcast", 100, 1000, 1, RAW_TEXT | STEADY_PACKED};
+    ws_server_config config = {.struct_size = sizeof config, .deflate = WS_DEFLATE_SMALL};
+    ws_server *server;
+    ws_status status = ws_server_new(&config, &server);
+    size_t counted;
+
+    if (status == WS_ERR_UNSUPPORTED)
+        return;
+    OK(status);
+    OK(ws_server_free(server));
+    counted = allocations_of(&work, steady_broadcast);
+    if (counted > 4 * ROUNDS)
+        FAIL("%zu allocations in %d broadcasts to %zu", counted, ROUNDS, work.conns);
+}
+
+// The memory of a large broadcast is kept for the next, and freed when none follows.
+static void the_frame_of_a_large_broadcast_is_given_back(void)
+{
+    static const struct work work = {"large broadcast", 5, 60000, 1, RAW_BINARY};
     struct lanes lanes = {0};
-    ws_client *client = steady_client(&lanes, &work);
+    ws_server *server = steady_server(&lanes, &work);
+    size_t before;
+    int i;
+
+    steady_connect(&lanes, &work, server);
+    for (i = 0; i < WARM_UP; i++)
+        steady_broadcast(&lanes, server, &work);
+    for (i = 0; i < 15; i++)
+        OK(ws_server_poll(server, 100));
+    before = allocations;
+    steady_broadcast(&lanes, server, &work);
+    CHECK(allocations > before);
+    lanes_free(&lanes);
+    OK(ws_server_free(server));
+}
+
+static void expect_none_of_client(const struct work *work)
+{
+    struct lanes lanes = {0};
+    ws_client *client = steady_client(&lanes, work);
     size_t before;
     int i;
 
@@ -146,9 +228,24 @@ static void client_echo(void)
     before = allocations;
     for (i = 0; i < ROUNDS; i++)
         steady_client_round(&lanes, client);
-    CHECK_INT(allocations - before, 0);
+    if (allocations != before)
+        FAIL("%s: %zu allocations in %zu messages", work->name, allocations - before, ROUNDS * work->depth);
     lanes_free(&lanes);
     OK(ws_client_free(client));
+}
+
+static void client_echo(void)
+{
+    static const struct work works[] = {
+        {"client", 1, 20, 16, RAW_TEXT},
+        {"client, 5000 B", 1, 5000, 1, RAW_TEXT},
+        {"client, 60,000 B", 1, 60000, 1, RAW_BINARY},
+        {"client, 200,000 B", 1, 200000, 1, RAW_BINARY},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof works / sizeof *works; i++)
+        expect_none_of_client(&works[i]);
 }
 
 int main(int argc, char **argv)
@@ -161,6 +258,9 @@ int main(int argc, char **argv)
     RUN(echo_of_large_messages);
     RUN(pings_from_peers);
     RUN(broadcasts);
+    RUN(publishing);
+    RUN(broadcasts_that_are_compressed);
+    RUN(the_frame_of_a_large_broadcast_is_given_back);
     RUN(client_echo);
     return check_end();
 }

@@ -290,6 +290,54 @@ static void broadcasts(void)
     free(noise);
 }
 
+static int raw_deflate(uint16_t port, const char *offer)
+{
+    int fd = raw_connect(port);
+    char head[8192];
+    char extra[256];
+    char agreed[256];
+
+    snprintf(extra, sizeof extra, "Sec-WebSocket-Extensions: %s\r\n", offer);
+    CHECK_INT(raw_try_upgrade(fd, "/", extra, head, sizeof head), 101);
+    CHECK(raw_header(head, "Sec-WebSocket-Extensions", agreed, sizeof agreed));
+    CHECK_HAS(agreed, "permessage-deflate");
+    return fd;
+}
+
+// What a full queue drops was not sent, so its bytes do not count.
+static void broadcasts_to_one_that_does_not_read(void)
+{
+    enum { LEN = 20000, DROPPED = 200 };
+    char *data = check_alloc(LEN);
+    ws_server_config config;
+    uint64_t handed = 0;
+    ws_stats stats;
+    uint16_t port;
+    int fd;
+
+    recorder_init(&recorder);
+    config = server_config(&recorder);
+    config.deflate = WS_DEFLATE_SMALL;
+    config.max_send_queue = 2 * LEN;
+    port = server_start(&recorder, &config);
+    fd = raw_deflate(port, "permessage-deflate");
+    EXPECT(&recorder, OPENED, ANY_SUCH);
+    fill(data, LEN, 1);
+    while (server_stats(recorder.server).messages_dropped < DROPPED) {
+        ws_status status = ws_server_broadcast(recorder.server, WS_TEXT, data, LEN);
+
+        if (status == WS_OK)
+            handed++;
+        else
+            CHECK_INT(status, WS_ERR_AGAIN);
+    }
+    WAIT_UNTIL((stats = server_stats(recorder.server), stats.messages_sent + stats.messages_dropped == handed));
+    WAIT_UNTIL(server_stats(recorder.server).deflate_sent_before == stats.messages_sent * LEN);
+    close(fd);
+    server_end(&recorder);
+    free(data);
+}
+
 static void *send_many(void *argument)
 {
     ws_conn_id conn = *(ws_conn_id *)argument;
@@ -327,20 +375,6 @@ static void from_other_threads(void)
         thread_join(threads[i]);
     client_end(&client);
     server_end(&recorder);
-}
-
-static int raw_deflate(uint16_t port, const char *offer)
-{
-    int fd = raw_connect(port);
-    char head[8192];
-    char extra[256];
-    char agreed[256];
-
-    snprintf(extra, sizeof extra, "Sec-WebSocket-Extensions: %s\r\n", offer);
-    CHECK_INT(raw_try_upgrade(fd, "/", extra, head, sizeof head), 101);
-    CHECK(raw_header(head, "Sec-WebSocket-Extensions", agreed, sizeof agreed));
-    CHECK_HAS(agreed, "permessage-deflate");
-    return fd;
 }
 
 // The examples of RFC 7692 section 7.2.3, and what ends a connection.
@@ -423,6 +457,7 @@ int main(int argc, char **argv)
     RUN(messages_both_ways);
     RUN(not_agreed_on);
     RUN(broadcasts);
+    RUN(broadcasts_to_one_that_does_not_read);
     RUN(from_other_threads);
     RUN(on_the_wire);
     return check_end();

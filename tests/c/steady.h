@@ -7,6 +7,11 @@
 
 #include <poll.h>
 
+// All connections have subscribed to it.
+#define STEADY_TOPIC "news/of/the/day"
+// In the first byte of a broadcast's frame: it goes to connections that compress, without a context.
+#define STEADY_PACKED 0x40
+
 // Between the rounds nothing else calls into libws, so that counting in these three is counting what rounds cost.
 __attribute__((noinline)) static void counted_poll(ws_server *server)
 {
@@ -40,8 +45,12 @@ struct lanes {
     size_t out_len;
     unsigned char *want;
     size_t want_len;
+    unsigned char *packed; // the frame of a broadcast that is compressed, once it has been seen
+    size_t packed_len;
     unsigned char *got;
     size_t messages; // handed on by libws so far
+    // What the server does with a message; NULL: it sends it back.
+    void (*on_message)(ws_server *server, ws_conn_id conn, const ws_message *message, void *user);
 };
 
 // depth frames one behind the other.
@@ -74,6 +83,7 @@ static inline void lanes_free(struct lanes *lanes)
     free(lanes->fds);
     free(lanes->out);
     free(lanes->want);
+    free(lanes->packed);
     free(lanes->got);
 }
 
@@ -86,6 +96,13 @@ static inline void steady_echo(ws_server *server, ws_conn_id conn, const ws_mess
     lanes->messages++;
 }
 
+static inline void steady_opened(ws_server *server, ws_conn_id conn, const ws_request *request, void *user)
+{
+    (void)request;
+    (void)user;
+    OK(ws_server_subscribe(server, conn, STEADY_TOPIC));
+}
+
 // A unix socket: what was sent is there at once and whole, while TCP on a busy machine may take its time.
 static inline const char *steady_url(void)
 {
@@ -95,13 +112,15 @@ static inline const char *steady_url(void)
     return url;
 }
 
-static inline ws_server *steady_server(struct lanes *lanes)
+static inline ws_server *steady_server(struct lanes *lanes, const struct work *work)
 {
     ws_server_config config = {.struct_size = sizeof config};
     ws_server *server;
 
     config.max_connections = 20000;
-    config.on_message = steady_echo;
+    config.on_open = steady_opened;
+    config.on_message = lanes->on_message != NULL ? lanes->on_message : steady_echo;
+    config.deflate = (work->first & STEADY_PACKED) ? WS_DEFLATE_SMALL : WS_DEFLATE_OFF;
     config.user = lanes;
     OK(ws_server_new(&config, &server));
     OK(ws_server_listen(server, steady_url()));
@@ -119,6 +138,7 @@ static inline uint64_t steady_open(ws_server *server)
 // Opens one connection after the other.
 static inline void steady_connect(struct lanes *lanes, const struct work *work, ws_server *server)
 {
+    const char *offer = (work->first & STEADY_PACKED) ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "";
     char head[1024];
     size_t i;
 
@@ -129,8 +149,9 @@ static inline void steady_connect(struct lanes *lanes, const struct work *work, 
     lanes->got = check_alloc(lanes->want_len);
     for (i = 0; i < work->conns; i++) {
         lanes->fds[i] = raw_connect_unix(steady_url() + strlen("unix:"));
-        raw_puts(lanes->fds[i], "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " RAW_KEY "\r\n\r\n");
+        raw_puts(lanes->fds[i], "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+        raw_puts(lanes->fds[i], offer);
+        raw_puts(lanes->fds[i], "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " RAW_KEY "\r\n\r\n");
         WAIT_UNTIL((OK(ws_server_poll(server, 0)), steady_open(server) == i + 1));
         CHECK(raw_head(lanes->fds[i], head, sizeof head));
         CHECK_INT(raw_status(head), 101);
@@ -167,16 +188,42 @@ static inline void steady_round(struct lanes *lanes, ws_server *server)
         steady_collect(lanes, server, i, lanes->want, lanes->want_len);
 }
 
+// What a broadcast is compressed to is the same each time: no context is kept.
+static inline void steady_learn(struct lanes *lanes, ws_server *server)
+{
+    unsigned char head[4];
+    size_t len;
+
+    while (recv(lanes->fds[0], head, sizeof head, MSG_PEEK | MSG_DONTWAIT) != sizeof head)
+        counted_poll(server);
+    CHECK(head[0] & STEADY_PACKED);
+    len = head[1] < 126 ? 2u + head[1] : 4u + (size_t)(head[2] << 8 | head[3]);
+    CHECK(len < lanes->want_len);
+    lanes->packed = check_alloc(len);
+    lanes->packed_len = len;
+    CHECK_INT(recv(lanes->fds[0], lanes->packed, len, MSG_PEEK | MSG_DONTWAIT), len);
+}
+
+static inline void steady_collect_all(struct lanes *lanes, ws_server *server)
+{
+    const unsigned char *want = lanes->packed != NULL ? lanes->packed : lanes->want;
+    size_t len = lanes->packed != NULL ? lanes->packed_len : lanes->want_len;
+    size_t i;
+
+    for (i = 0; i < lanes->count; i++)
+        steady_collect(lanes, server, i, want, len);
+}
+
 // One broadcast to all.
 static inline void steady_broadcast(struct lanes *lanes, ws_server *server, const struct work *work)
 {
     size_t head = work->size < 126 ? 2 : 4;
-    size_t i;
 
     counted_broadcast(server, work->first & 15, lanes->want + head, work->size);
     counted_poll(server);
-    for (i = 0; i < lanes->count; i++)
-        steady_collect(lanes, server, i, lanes->want, lanes->want_len);
+    if ((work->first & STEADY_PACKED) && lanes->packed == NULL)
+        steady_learn(lanes, server);
+    steady_collect_all(lanes, server);
 }
 
 // --- a client of libws, and a server made by hand ---

@@ -87,6 +87,7 @@ impl Place {
         };
         let output = compiler
             .args(["-lpthread", "-ldl", "-lm"])
+            .args(self.private_libs())
             .output()
             .expect("the compiler can be started");
         assert!(
@@ -94,6 +95,15 @@ impl Place {
             "{standard}, {linkage:?}:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
+    }
+
+    /// What libws.a needs beside it, as libws.pc says.
+    fn private_libs(&self) -> Vec<String> {
+        let described = fs::read_to_string(self.library.join("libws.pc")).unwrap_or_default();
+        let mut lines = described.lines();
+        let libs = lines.find_map(|line| line.strip_prefix("Libs.private:"));
+        let words = libs.unwrap_or_default().split_whitespace();
+        words.map(str::to_owned).collect()
     }
 
     /// Runs a program in the folder and returns its output. Fails if the program does, or takes too long.

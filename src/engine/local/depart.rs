@@ -1,8 +1,8 @@
 //! Bytes go: queueing, writing straight from the caller's memory, flushing, broadcasting.
 
-use super::{extra, note_last, spare, Local, SPARE_BYTES};
+use super::{extra, note_last, spare, Local, POOL_MS, SPARE_BYTES};
 use crate::engine::conn::{Conn, Ending, Flags, Phase};
-use crate::engine::remote::{Broadcast, Packing};
+use crate::engine::remote::{Broadcast, Packing, LARGE_BROADCAST, NO_MORE_BROADCASTS};
 use crate::engine::topics::boxed;
 use crate::engine::Part;
 use crate::error::Status;
@@ -65,6 +65,9 @@ impl Local {
         if direct && !self.packs(id, data.len(), plain) {
             return self.send_large(id, kind, data);
         }
+        if data.len() > SPARE_BYTES {
+            self.lend_buffer(id);
+        }
         let limit = self.settings.max_send_queue;
         let need = self.settings.frame_len(data.len());
         let sent = self.with_open(id, |connection, io| {
@@ -88,6 +91,23 @@ impl Local {
             Err(_) => {}
         }
         sent
+    }
+
+    /// A message is about to be copied that no spare outbox has room for: into a buffer of the pool, if there is one.
+    #[cold]
+    #[inline(never)]
+    fn lend_buffer(&mut self, id: ConnId) {
+        let open = |conn: &&mut Conn| matches!(conn.phase, Phase::Open(_)) && !conn.has_ended();
+        let Some(conn) = self.conns.get_mut(id).filter(open) else {
+            return;
+        };
+        if conn.outbox.is_none() {
+            conn.outbox = spare(&mut self.spare);
+        }
+        if let Some(outbox) = conn.outbox.as_deref_mut() {
+            let unused = outbox.swap_buffer(self.pool.take_message());
+            self.pool.give_message(unused);
+        }
     }
 
     #[inline(never)]
@@ -247,6 +267,10 @@ impl Local {
 
     /// Queues an encoded frame for all open connections, or for a topic's subscribers.
     pub fn broadcast(&mut self, topic: Option<&str>, frame: &Broadcast) {
+        if frame.frame.len() > LARGE_BROADCAST {
+            // Without memory for the timer nothing is given back.
+            let _ = self.set_timer(NO_MORE_BROADCASTS, Some(self.now + POOL_MS));
+        }
         let mut place = 0;
         loop {
             let id = match topic {
@@ -284,7 +308,9 @@ impl Local {
             Err(_) => return,
         }
         match connection.deflate().filter(|_| coded) {
-            None => self.share_frame(id, &broadcast.frame),
+            None => {
+                self.share_frame(id, &broadcast.frame);
+            }
             Some(agreed) => self.share_packed(id, broadcast, agreed),
         }
     }
@@ -300,11 +326,12 @@ impl Local {
             _ => None,
         };
         match (packing, packed) {
-            (Packing::Plain, _) => self.share_one(id, frame),
+            (Packing::Plain, _) => {
+                self.share_one(id, frame);
+            }
             (_, Some(packed)) => {
-                self.share_one(id, packed);
                 // Where it would have become no shorter, it is the frame itself.
-                if packed.len() < frame.len() {
+                if self.share_one(id, packed) && packed.len() < frame.len() {
                     self.pool
                         .deflate
                         .count_sent(payload_len(frame), payload_len(packed));
@@ -328,20 +355,21 @@ impl Local {
     }
 
     #[inline(never)]
-    fn share_one(&mut self, id: ConnId, frame: &Shared) {
-        self.share_frame(id, frame);
+    fn share_one(&mut self, id: ConnId, frame: &Shared) -> bool {
+        self.share_frame(id, frame)
     }
 
+    /// False: the connection has gone, or has no room for it.
     #[cfg_attr(not(libws_small), inline(always))]
-    fn share_frame(&mut self, id: ConnId, frame: &Shared) {
+    fn share_frame(&mut self, id: ConnId, frame: &Shared) -> bool {
         let limit = self.settings.max_send_queue;
         let Some(conn) = self.conns.get_mut(id) else {
-            return;
+            return false;
         };
         if conn.queued() + frame.len() > limit {
             conn.flags.set(Flags::WANTS_ROOM, true);
             self.remote.counters().messages_dropped.add(1);
-            return;
+            return false;
         }
         self.remote.counters().messages_sent.add(1);
         // Nothing is queued: the kernel takes it from the shared bytes. Else it waits its turn.
@@ -349,14 +377,17 @@ impl Local {
         if conn.queued() == 0 {
             match conn.stream.send_one(frame) {
                 Sent::Bytes(n) => taken = n,
-                Sent::Failed(errno) => return self.end(id, Ending::Io(errno)),
+                Sent::Failed(errno) => {
+                    self.end(id, Ending::Io(errno));
+                    return true;
+                }
             }
             self.remote.counters().bytes_sent.add(taken as u64);
             if taken == frame.len() {
                 if conn.flags.has(Flags::TLS) {
                     self.touch(id);
                 }
-                return;
+                return true;
             }
         }
         let queued = self.queue(id, |out| out.push_shared(frame, taken));
@@ -364,6 +395,7 @@ impl Local {
             // Part of a frame may be out: the stream is of no more use.
             self.end(id, Ending::NoMemory);
         }
+        true
     }
 
     /// Writes head and payload from where they lie; only what the kernel refuses is copied.
@@ -520,6 +552,9 @@ impl Local {
 
     /// Puts an outbox into the pool, without what may be in it.
     pub(super) fn give_back(&mut self, mut outbox: Box<Outbox>) {
+        if let Some(buffer) = outbox.take_large(SPARE_BYTES) {
+            self.give_message(buffer);
+        }
         outbox.reset(SPARE_BYTES);
         keep(&mut self.spare, outbox);
     }

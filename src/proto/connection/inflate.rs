@@ -5,7 +5,7 @@
 
 use super::{Closing, Connection, Event, Io, Kind, Limits, Opcode, Payload, Pool, Rare, Reading};
 use super::{Rest, Violation};
-use crate::proto::deflate::{Agreed, Inflater};
+use crate::proto::deflate::{Agreed, Inflated, Inflater};
 use crate::proto::mask;
 use crate::proto::OutOfMemory;
 use crate::zlib::InflateError;
@@ -16,6 +16,10 @@ const PIECE: usize = 16 * 1024;
 /// In pieces mode, most bytes of a payload that are unmasked before they are inflated: those that a piece has no room for are
 /// masked again.
 const STRETCH: usize = 4 * 1024;
+
+/// The ratio of a message is judged where it ends, and whenever so many more of its bytes have been inflated: by its own
+/// bytes, so that it makes no difference how it was cut into frames and reads.
+const JUDGED: u64 = 4 * 1024;
 
 /// A new buffer of a message is at least so large that the pool keeps it.
 const SMALLEST: usize = 4 * 1024;
@@ -122,24 +126,11 @@ impl Rare {
         let mut used = 0;
         let done = loop {
             let rest = stretch.get(used..).unwrap_or_default();
-            let before = self.message.len();
-            let room = self.room(rest.len(), limits, pool)?;
-            let step = inflater.run(rest, last, &mut self.message, room)?;
+            let step = self.inflate_step(&mut inflater, rest, last, kind, limits, pool)?;
             used += step.used;
-            self.packed_in += step.used as u64;
-            let fresh = self.message.get(before..).unwrap_or_default();
-            let fresh_len = fresh.len();
-            self.offset += fresh_len as u64;
-            // RFC 6455 8.1: as for messages that are not compressed (RFC 7692 6.2).
-            let ends = last && step.done;
-            if kind == Kind::Text && !(self.utf8_in.push(fresh) && (!ends || self.utf8_in.finish()))
-            {
-                return Err(Violation::Utf8);
-            }
-            self.check(limits)?;
-            pool.deflate.count_received(step.used, fresh_len);
-            if step.done || (limits.pieces && self.message.len() >= PIECE) {
-                break step.done;
+            let done = step.done && used == stretch.len();
+            if done || (limits.pieces && self.message.len() >= PIECE) {
+                break done;
             }
         };
         self.unfinished = !done;
@@ -168,18 +159,69 @@ impl Rare {
         Ok(Inflating { used, done, event })
     }
 
+    /// Inflates of `rest` what there is room for, and no more than up to where the ratio is judged next.
+    fn inflate_step(
+        &mut self,
+        inflater: &mut Inflater,
+        rest: &[u8],
+        last: bool,
+        kind: Kind,
+        limits: &Limits,
+        pool: &mut Pool,
+    ) -> Result<Inflated, Violation> {
+        let judged = self.judged_at(limits);
+        let until = usize::try_from(judged - self.packed_in).unwrap_or(usize::MAX);
+        let input = rest.get(..until).unwrap_or(rest);
+        let last = last && input.len() == rest.len();
+        let most = limits.max_message.min(most_of(judged, limits));
+        let before = self.message.len();
+        let room = self.room(rest.len(), most, limits, pool)?;
+        let step = inflater.run(input, last, &mut self.message, room);
+        let ends = last && matches!(step, Ok(Inflated { done: true, .. }));
+        let fresh = self.message.get(before..).unwrap_or_default();
+        let fresh_len = fresh.len();
+        self.offset += fresh_len as u64;
+        // What was put out ahead of bad data is looked at all the same: it may have come alone.
+        // RFC 6455 8.1: as for messages that are not compressed (RFC 7692 6.2).
+        if kind == Kind::Text && !(self.utf8_in.push(fresh) && (!ends || self.utf8_in.finish())) {
+            return Err(Violation::Utf8);
+        }
+        self.check(judged, limits)?;
+        let step = step?;
+        self.packed_in += step.used as u64;
+        self.unfinished = !step.done;
+        if ends {
+            self.check(self.packed_in, limits)?;
+        }
+        pool.deflate.count_received(step.used, fresh_len);
+        Ok(step)
+    }
+
+    /// Bytes of the message before inflating, up to which it is inflated until its ratio is judged: all that come of them
+    /// are put out before any byte beyond.
+    fn judged_at(&self, limits: &Limits) -> u64 {
+        if max_ratio(limits) == 0 {
+            return u64::MAX;
+        }
+        let next = self.packed_in + u64::from(!self.unfinished);
+        next.next_multiple_of(JUDGED)
+    }
+
     /// Makes room in the message's buffer for what comes of `input` bytes, beside a NUL. Returns how much of it may be used:
-    /// at most one byte more than the limit allows, so that what is too long is found out.
-    fn room(&mut self, input: usize, limits: &Limits, pool: &mut Pool) -> Result<usize, Violation> {
+    /// at most one byte more than make it a message of `limit` bytes, so that what is too long is found out.
+    fn room(
+        &mut self,
+        input: usize,
+        limit: u64,
+        limits: &Limits,
+        pool: &mut Pool,
+    ) -> Result<usize, Violation> {
         let message = &mut self.message;
         if message.capacity() == 0 {
             *message = pool.take_message();
         }
         let len = message.len();
-        let left = limits
-            .max_message
-            .saturating_sub(self.offset)
-            .saturating_add(1);
+        let left = limit.saturating_sub(self.offset).saturating_add(1);
         let left = usize::try_from(left).unwrap_or(usize::MAX);
         let most = match limits.pieces {
             true => left.min(PIECE - len.min(PIECE)),
@@ -195,17 +237,28 @@ impl Rare {
         Ok(most.min(message.capacity() - len - 1))
     }
 
-    fn check(&self, limits: &Limits) -> Result<(), Violation> {
+    /// What `packed` bytes have become so far.
+    fn check(&self, packed: u64, limits: &Limits) -> Result<(), Violation> {
         // RFC 6455 10.4 and 7.4.1, as for those that are not compressed.
         if self.offset > limits.max_message {
             return Err(Violation::TooBig);
         }
-        let ratio = limits.deflate.map_or(0, |settings| settings.max_ratio);
-        let most = self.packed_in.max(1).saturating_mul(u64::from(ratio));
-        match ratio != 0 && self.offset > most {
+        match self.offset > most_of(packed, limits) {
             true => Err(Violation::Ratio),
             false => Ok(()),
         }
+    }
+}
+
+fn max_ratio(limits: &Limits) -> u64 {
+    u64::from(limits.deflate.map_or(0, |settings| settings.max_ratio))
+}
+
+/// The most bytes that `packed` bytes of a message may inflate to.
+fn most_of(packed: u64, limits: &Limits) -> u64 {
+    match max_ratio(limits) {
+        0 => u64::MAX,
+        ratio => packed.max(1).saturating_mul(ratio),
     }
 }
 

@@ -70,7 +70,7 @@ impl Pool {
     }
 
     /// An empty message buffer: the one used last, which is warm.
-    pub(super) fn take_message(&mut self) -> Vec<u8> {
+    pub fn take_message(&mut self) -> Vec<u8> {
         let message = self.messages.pop().unwrap_or_default();
         self.bytes = self.bytes.saturating_sub(message.capacity());
         message

@@ -48,7 +48,8 @@ pub struct Settings {
     pub mem_level: u8,
     /// Bytes below which a message is not compressed.
     pub min_size: usize,
-    /// The most bytes that may come of a received one, on average over a message. 0: any.
+    /// The most bytes that may come of a received one, on average over a message, judged at its end and every 4 KiB before
+    /// that. 0: any.
     pub max_ratio: u32,
     pub present: Present,
 }

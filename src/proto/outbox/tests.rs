@@ -176,12 +176,41 @@ fn memory_follows_the_unsent_bytes() {
     out.advance(100);
     assert!(held(&out) <= 2 * SEGMENT);
 
+    let frame = Shared::new(vec![1; 1000]);
     out.push(&[&vec![0; 1 << 20]]).expect("memory");
+    out.push_shared(&frame, 0).expect("memory");
     out.advance(1 << 20);
     assert!(
         held(&out) <= 2 * SEGMENT,
         "a large segment is freed once it is written"
     );
+}
+
+/// Its buffer goes from one outbox to the other, past those that have something in it.
+#[test]
+fn a_large_buffer_can_be_taken_and_lent() {
+    let mut out = Outbox::new();
+    assert_eq!(out.take_large(0), None);
+    out.push(&[&[1; 1000]]).expect("memory");
+    assert_eq!(out.take_large(0), None);
+    let busy = out.swap_buffer(Vec::with_capacity(5000));
+    assert!(busy.capacity() >= 5000);
+    out.advance(999);
+    assert_eq!(out.take_large(0), None);
+    out.advance(1);
+    assert_eq!(out.take_large(1000), None);
+    let taken = out.take_large(999).expect("it is larger");
+    assert!(taken.capacity() >= 1000 && taken.is_empty());
+    assert_eq!(held(&out), 0);
+    let nothing = out.swap_buffer(taken);
+    assert_eq!(nothing.capacity(), 0);
+    let smaller = out.swap_buffer(busy);
+    assert!((1000..5000).contains(&smaller.capacity()));
+    let smaller = out.swap_buffer(smaller);
+    assert!((1000..5000).contains(&smaller.capacity()));
+    let before = held(&out);
+    out.push(&[&[2; 5000]]).expect("memory");
+    assert_eq!((contents(&out), held(&out)), (vec![2; 5000], before));
 }
 
 #[test]

@@ -265,6 +265,133 @@ fn a_ratio_can_be_set() {
     }
 }
 
+fn with_ratio(max_ratio: u32, pieces: bool) -> Limits {
+    let deflate = Some(Settings {
+        max_ratio,
+        ..settings()
+    });
+    Limits {
+        deflate,
+        pieces,
+        max_message: 64 << 20,
+        ..limits()
+    }
+}
+
+/// A message in frames of these payloads, with Pings between them.
+fn in_fragments(parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (number, part) in parts.iter().enumerate() {
+        let first = if number == 0 { 0x42 } else { 0x00 };
+        let fin = if number + 1 == parts.len() {
+            0x80
+        } else {
+            0x00
+        };
+        bytes.extend(frame(first | fin, KEY, part));
+        bytes.extend(frame(0x89, KEY, b""));
+    }
+    bytes
+}
+
+/// The same payload in all sorts of frames and reads, whole and in pieces, comes to the same.
+fn same_however_cut(
+    dice: &mut Dice,
+    payload: &[u8],
+    limits: Limits,
+) -> Result<Vec<(Kind, Vec<u8>)>, u16> {
+    let whole = receive(&mut server(limits), &[&frame(0xc2, KEY, payload)]);
+    let ways = [
+        in_fragments(&[payload]),
+        in_fragments(&cut(dice, payload, 30)),
+        in_fragments(&payload.chunks(1 + dice.below(50)).collect::<Vec<_>>()),
+    ];
+    for bytes in &ways {
+        let reads = [
+            bytes.chunks(1).collect(),
+            bytes.chunks(1 + dice.below(6000)).collect(),
+            cut(dice, bytes, 30),
+        ];
+        for (reads, pieces) in reads.iter().flat_map(|r| [(r, false), (r, true)]) {
+            let got = receive(&mut server(Limits { pieces, ..limits }), reads);
+            assert!(got == whole, "{:?} {:?}", got.err(), whole.as_ref().err());
+        }
+    }
+    whole
+}
+
+/// One that is dense at its beginning only is judged as a whole.
+#[test]
+fn a_ratio_is_that_of_the_message_however_it_is_cut() {
+    let dice = &mut Dice::new(7);
+    let mut message = alloc::vec![0; 10_000];
+    message.resize_with(30_000, || dice.next() as u8);
+    let payload = packed(&message);
+    let got = same_however_cut(dice, &payload, with_ratio(20, false));
+    assert_eq!(got, Ok(alloc::vec![(Binary, message)]));
+    for seed in 0..30 {
+        let dice = &mut Dice::new(seed);
+        let mut message = Vec::new();
+        for _ in 0..1 + dice.below(4) {
+            let run = dice.below(100_000);
+            message.resize(message.len() + run, 0);
+            let noise = dice.below(12_000);
+            message.resize_with(message.len() + noise, || dice.next() as u8);
+        }
+        let mut payload = packed(&message);
+        if dice.below(3) == 0 {
+            let place = dice.below(payload.len());
+            payload[place] ^= 1 << dice.below(8);
+        }
+        let average = (message.len() / payload.len()) as u32;
+        let ratio = [average, average + 1, 2 * average + 2, 1, 5, 50][dice.below(6)];
+        let _ = same_however_cut(dice, &payload, with_ratio(ratio, false));
+    }
+}
+
+/// What comes of the first 4 KiB is bounded by the ratio, long before the message ends or reaches its own limit.
+#[test]
+fn a_ratio_stops_a_bomb_early() {
+    let bomb = packed(&alloc::vec![0; 16 << 20]);
+    let mut end = server(with_ratio(20, true));
+    let mut input = frame(0xc2, KEY, &bomb);
+    let (mut at, mut told) = (0, 0);
+    while let Some(event) = end.call(|conn, io| conn.receive(&mut input, &mut at, io)) {
+        match event {
+            Event::Piece { payload, .. } => told += payload.bytes(&input).len(),
+            event => assert!(matches!(event, Event::Failed(Violation::Ratio))),
+        }
+    }
+    assert!(told <= 20 * 4096, "{told}");
+    let dice = &mut Dice::new(1);
+    for ratio in [20, 1000, 1020] {
+        let got = same_however_cut(dice, &bomb, with_ratio(ratio, false));
+        assert_eq!(got, Err(1009));
+    }
+    let got = same_however_cut(dice, &bomb, with_ratio(1032, false));
+    assert!(got.is_ok());
+}
+
+/// The limit is passed by one byte, and what follows is bad.
+#[test]
+fn what_is_too_long_is_so_also_before_bad_data() {
+    let dice = &mut Dice::new(3);
+    for len in [999, 1000, 1001, 1002, 1500] {
+        let mut compressor = Compressor::new(&settings(), both(15, true)).unwrap();
+        let mut payload = Vec::new();
+        assert!(compressor
+            .run(&alloc::vec![0; len], false, &mut payload, usize::MAX)
+            .unwrap());
+        payload.push(0x07);
+        let limits = Limits {
+            max_message: 1000,
+            ..limits()
+        };
+        let code = if len > 1000 { 1009 } else { 1007 };
+        assert_eq!(same_however_cut(dice, &payload, limits), Err(code));
+    }
+}
+
 #[test]
 fn bad_data_ends_in_1007() {
     let hello = packed(b"Hello");
@@ -469,21 +596,49 @@ fn flaws_end_the_same_way_however_they_come() {
             bytes[place] ^= 1 << dice.below(8);
         }
         let max_message = 1 + dice.below(100_000) as u64;
-        let run = |pieces: bool, chunks: &[&[u8]]| {
-            let mut end = server(Limits {
-                max_message,
-                pieces,
-                ..limits()
-            });
-            let got = receive(&mut end, chunks);
-            (got, end.conn.violation())
-        };
-        let whole = run(false, &[&bytes]);
-        for pieces in [false, true] {
-            let parts = cut(dice, &bytes, 20);
-            assert!(run(pieces, &parts) == whole, "seed {seed}");
-            let single: Vec<&[u8]> = bytes.chunks(1).collect();
-            assert!(run(pieces, &single) == whole, "seed {seed}");
-        }
+        let receiver = || end(Server, limits_of(max_message), both(15, true));
+        ends_the_same_way(dice, &bytes, receiver);
+    }
+}
+
+/// What the fuzz target has found: role, window, context and bytes.
+#[test]
+fn what_fuzzing_has_found() {
+    let found = [(
+        Client,
+        both(9, false),
+        // Goes on for more than the limit, and then is bad.
+        "4106f248cdc9c9f7800418890400427e04cbecc13101000000c2a0f54f6d067fa0000000000000000000ff0000002700\
+         000000000000000000000a5e000000000000000000000000000000000000000000000000000000000000000000000000\
+         0000000000000000000000000000000000000000000000000000004100000000000000005a16b00bafc7ad806fb4b4e1\
+         863c47840c0c0c0c0c0c0c0c0c0cae399b75058e",
+    )];
+    for (role, agreed, hex) in found {
+        let bytes = from_hex(hex);
+        let receiver = || end(role, limits_of(100_000), agreed);
+        ends_the_same_way(&mut Dice::new(1), &bytes, receiver);
+    }
+}
+
+fn limits_of(max_message: u64) -> Limits {
+    Limits {
+        max_message,
+        ..limits()
+    }
+}
+
+fn ends_the_same_way(dice: &mut Dice, bytes: &[u8], receiver: impl Fn() -> End) {
+    let run = |pieces: bool, chunks: &[&[u8]]| {
+        let mut end = receiver();
+        end.limits.pieces = pieces;
+        let got = receive(&mut end, chunks);
+        (got, end.conn.violation())
+    };
+    let whole = run(false, &[bytes]);
+    for pieces in [false, true] {
+        let parts = cut(dice, bytes, 20);
+        assert!(run(pieces, &parts) == whole);
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert!(run(pieces, &single) == whole);
     }
 }
