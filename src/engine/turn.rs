@@ -381,12 +381,20 @@ impl Turn<'_> {
 
     /// Tells a message that came in parts; its last byte is the NUL.
     fn gathered(&self, id: ConnId, kind: Kind, bytes: Vec<u8>) {
-        if bytes.len() < LARGE {
-            self.driver.message(self.engine, id, kind, &bytes);
-            self.with(|l| l.give_message(bytes));
-        } else if let Some(message) = self.with(|l| l.deliver(bytes)) {
-            self.driver.message(self.engine, id, kind, &message);
-            self.with(|l| l.delivered(message));
+        let delivered = self.with(|l| match bytes.len() {
+            0..LARGE => Err(bytes),
+            _ => l.deliver(bytes),
+        });
+        match delivered {
+            Some(Ok(message)) => {
+                self.driver.message(self.engine, id, kind, &message);
+                self.with(|l| l.delivered(message));
+            }
+            Some(Err(bytes)) => {
+                self.driver.message(self.engine, id, kind, &bytes);
+                self.with(|l| l.give_message(bytes));
+            }
+            None => {}
         }
     }
 

@@ -76,7 +76,7 @@ impl Secure {
 
     /// There may be more to read, although a read came back with less than it had room for.
     pub fn has_more(&self) -> bool {
-        self.more || self.plain.len() > 0
+        self.more || self.plain.len() > 0 || self.session.peer_has_closed()
     }
 
     /// Bytes that the kernel has refused.
@@ -121,6 +121,8 @@ impl Secure {
             if self.plain.len() > 0 {
                 let n = copy(self.plain.rest(), into);
                 self.plain.advance(n);
+                // epoll may have told of bytes in the socket, which it does once.
+                self.more = true;
                 return Received::Bytes(n);
             }
             match &self.stage {

@@ -33,8 +33,16 @@ const LIST_KEPT: usize = 8;
 pub struct Shared(Arc<Vec<u8>>);
 
 impl Shared {
-    pub fn new(frame: Vec<u8>) -> Shared {
-        Shared(Arc::new(frame))
+    /// Gives the frame back when there is no memory to share it.
+    pub fn new(frame: Vec<u8>) -> Result<Shared, Vec<u8>> {
+        // Arc::new() aborts without memory, so that it is seen before whether there is some: two counts and a Vec.
+        let mut probe: Vec<[usize; 5]> = Vec::new();
+        if probe.try_reserve_exact(1).is_err() {
+            return Err(frame);
+        }
+        core::hint::black_box(&probe);
+        drop(probe);
+        Ok(Shared(Arc::new(frame)))
     }
 
     /// The bytes, to be used for something else, if nobody else has them any more.

@@ -297,7 +297,10 @@ impl Server {
             }
             wanted = true;
             match pack(frame, settings, bits, &mut compressor) {
-                Ok(Some(packed)) => *place = Some(Shared::new(packed)),
+                Ok(Some(packed)) => match Shared::new(packed) {
+                    Ok(packed) => *place = Some(packed),
+                    Err(_) => return Packing::Plain,
+                },
                 // It would become no shorter: they get it as it is.
                 Ok(None) => *place = Some(frame.clone()),
                 Err(OutOfMemory) => return Packing::Plain,
@@ -518,5 +521,5 @@ fn encoded(kind: Kind, data: &[u8], spare: Option<Shared>) -> Result<Shared, Sta
     }
     let mut frame = Vec::new();
     write(&mut frame)?;
-    Ok(Shared::new(frame))
+    Shared::new(frame).map_err(|_| Status::NoMemory)
 }

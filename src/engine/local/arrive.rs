@@ -456,10 +456,11 @@ impl Local {
     }
 
     /// A large message is about to be told: while it is, `send` need not copy what is sent on.
-    pub fn deliver(&mut self, message: Vec<u8>) -> Shared {
-        let message = Shared::new(message);
+    /// Gives it back when there is no memory for that.
+    pub fn deliver(&mut self, message: Vec<u8>) -> Result<Shared, Vec<u8>> {
+        let message = Shared::new(message)?;
         self.delivering = Some(message.clone());
-        message
+        Ok(message)
     }
 
     /// It has been told.

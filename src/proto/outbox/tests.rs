@@ -30,8 +30,8 @@ fn a_new_one_holds_nothing() {
 
 #[test]
 fn keeps_order_whatever_the_writes() {
-    let frame = Shared::new((0..2000).map(|i| i as u8).collect());
-    let small = Shared::new(vec![7; 512]);
+    let frame = Shared::new((0..2000).map(|i| i as u8).collect()).expect("memory");
+    let small = Shared::new(vec![7; 512]).expect("memory");
     let mut expected = Vec::new();
     let fill = |out: &mut Outbox, expected: &mut Vec<u8>| {
         expected.clear();
@@ -65,7 +65,7 @@ fn keeps_order_whatever_the_writes() {
 
 #[test]
 fn small_steps_across_all_segments() {
-    let frame = Shared::new((0..600).map(|i| i as u8).collect());
+    let frame = Shared::new((0..600).map(|i| i as u8).collect()).expect("memory");
     for step in 1..20 {
         let mut out = Outbox::new();
         let mut expected = Vec::new();
@@ -88,7 +88,7 @@ fn small_steps_across_all_segments() {
 
 #[test]
 fn nothing_to_push_is_nothing() {
-    let frame = Shared::new(vec![0; 1000]);
+    let frame = Shared::new(vec![0; 1000]).expect("memory");
     let mut out = Outbox::new();
     out.push(&[]).expect("memory");
     out.push(&[b""]).expect("memory");
@@ -115,7 +115,7 @@ fn what_cannot_be_had_changes_nothing() {
 
 #[test]
 fn slices_stop_where_the_places_do() {
-    let frame = Shared::new(vec![1; 1000]);
+    let frame = Shared::new(vec![1; 1000]).expect("memory");
     let mut out = Outbox::new();
     for _ in 0..5 {
         out.push_shared(&frame, 0).expect("memory");
@@ -126,7 +126,7 @@ fn slices_stop_where_the_places_do() {
 
 #[test]
 fn shared_frames_are_not_copied_and_are_let_go() {
-    let frame = Shared::new(vec![1; 1000]);
+    let frame = Shared::new(vec![1; 1000]).expect("memory");
     let mut out = Outbox::new();
     out.push_shared(&frame, 0).expect("memory");
     let mut places: [&[u8]; 1] = [&[]];
@@ -140,7 +140,7 @@ fn shared_frames_are_not_copied_and_are_let_go() {
 
 #[test]
 fn a_part_of_what_is_shared() {
-    let whole = Shared::new((0..2000).map(|i| i as u8).collect());
+    let whole = Shared::new((0..2000).map(|i| i as u8).collect()).expect("memory");
     assert_eq!(whole.place_of(&whole[700..1900]), Some(700));
     assert_eq!(whole.place_of(&[0; 10]), None);
     let mut out = Outbox::new();
@@ -176,7 +176,7 @@ fn memory_follows_the_unsent_bytes() {
     out.advance(100);
     assert!(held(&out) <= 2 * SEGMENT);
 
-    let frame = Shared::new(vec![1; 1000]);
+    let frame = Shared::new(vec![1; 1000]).expect("memory");
     out.push(&[&vec![0; 1 << 20]]).expect("memory");
     out.push_shared(&frame, 0).expect("memory");
     out.advance(1 << 20);
@@ -230,7 +230,7 @@ fn the_last_segment_is_used_again() {
 
 #[test]
 fn reset_keeps_what_it_is_allowed_to() {
-    let frame = Shared::new(vec![1; 1000]);
+    let frame = Shared::new(vec![1; 1000]).expect("memory");
     let mut out = Outbox::new();
     for _ in 0..100 {
         out.push(&[b"abc"]).expect("memory");
