@@ -240,6 +240,10 @@ impl Turn<'_> {
         };
         if !stash.is_empty() || self.has_more(id) {
             let len = stash.len();
+            if stash.try_reserve(1).is_err() {
+                self.with(|l| l.end(id, Ending::NoMemory));
+                return;
+            }
             stash.push(0);
             self.feed(id, &mut stash, len, 0);
         }

@@ -15,7 +15,7 @@ use crate::text::c_string;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::c_int;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{fence, Ordering};
 
 #[derive(Default)]
 pub struct Listeners(Vec<Listener>);
@@ -165,14 +165,18 @@ impl Server {
         };
         let mut peer = Addr::empty();
         for _ in 0..ACCEPT_BATCH {
-            let load: u32 = self.engines.iter().map(|e| e.remote().load()).sum();
-            if load as usize >= self.config.max_connections as usize + SPARE_SLOTS {
-                log::warn(words!(
-                    "{} connections: accepting rests until one ends",
-                    load
-                ));
+            if self.is_full() {
                 self.full.store(true, Ordering::Relaxed);
-                return listeners.watch(self.first(), Interest::Nothing);
+                // Another loop may have freed a slot before it could see that: either it sees that now, or we the slot.
+                fence(Ordering::SeqCst);
+                if self.is_full() {
+                    log::warn(words!(
+                        "{} connections: accepting rests until one ends",
+                        self.load()
+                    ));
+                    return listeners.watch(self.first(), Interest::Nothing);
+                }
+                self.full.store(false, Ordering::Relaxed);
             }
             match socket::accept(&listener.fd, &mut peer) {
                 Ok(fd) => match self.stream(fd, listener.secure) {
@@ -196,6 +200,14 @@ impl Server {
                 Err(errno) => log::debug(words!("accept: {}", errno)),
             }
         }
+    }
+
+    fn load(&self) -> u32 {
+        self.engines.iter().map(|e| e.remote().load()).sum()
+    }
+
+    fn is_full(&self) -> bool {
+        self.load() as usize >= self.config.max_connections as usize + SPARE_SLOTS
     }
 
     fn stream(&self, fd: Fd, secure: bool) -> Option<Stream> {

@@ -34,7 +34,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{fence, AtomicBool, AtomicU32, Ordering};
 use listener::Listeners;
 
 /// What a server is made with; see `ws_server_config` for the meaning of each.
@@ -423,6 +423,7 @@ impl Driver for Server {
     }
 
     fn freed(&self, _engine: &Engine) {
+        fence(Ordering::SeqCst);
         if self.full.load(Ordering::Relaxed) {
             self.accept_again();
         }
