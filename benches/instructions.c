@@ -20,7 +20,7 @@ static const struct work works[] = {
     {"d", 1000, 512, 1, RAW_BINARY},  {"e", 10, 65536, 1, RAW_BINARY}, {"ping", 100, 20, 1, 0x89},
     {"client", 1, 20, 1, RAW_TEXT},   {"client16", 1, 20, 16, RAW_TEXT},
     {"broadcast", 1000, 20, 1, RAW_TEXT}, {"connect", 32, 0, 1, 0},       {"browser", 32, 0, 1, 0},
-    {"packed", 1000, 1000, 1, RAW_TEXT | STEADY_PACKED},
+    {"packed", 300, 1000, 1, RAW_TEXT | STEADY_PACKED},
 };
 
 // Connections come over TCP, since their addresses are part of the work.
