@@ -182,15 +182,23 @@ mod tests {
             ("/b", true),
             ("ws://H:81/", true),
             ("http://h:81/", true),
+            // Whoever the server says that we are.
+            ("ws://v:q@h:81/", true),
+            ("ws://v:q@i/", false),
+            ("//v:q@h:82/", false),
             ("ws://h:82/", false),
             ("ws://i:81/", false),
             ("wss://h:81/", false),
         ] {
             let to = follow(&from, location.as_bytes()).expect(location);
-            assert_eq!(to.authorization.is_some(), kept, "{location}");
+            let expected = from.authorization.as_deref().filter(|_| kept);
+            assert_eq!(to.authorization.as_deref(), expected, "{location}");
             assert_eq!(same_origin(&from, &to), kept, "{location}");
         }
-        let own = follow(&from, b"ws://v:q@i/").expect("a URL");
-        assert_eq!(own.authorization.as_deref(), Some("Basic djpx"));
+        let nobody = ClientUrl::parse("ws://h").expect("a URL");
+        for location in ["ws://v:q@h/", "ws://v:q@i/"] {
+            let to = follow(&nobody, location.as_bytes()).expect(location);
+            assert_eq!(to.authorization, None, "{location}");
+        }
     }
 }
