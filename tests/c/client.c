@@ -417,6 +417,248 @@ static void statistics(void)
     server_end(&server);
 }
 
+// --- closing ---
+
+// More than socket buffers hold, and far more than the connection's queue.
+enum { QUEUED = 200, QUEUED_LEN = 50000 };
+
+enum closer { IN_CALLBACK, IN_OTHER_THREAD, BY_FREE };
+
+static enum closer closer;
+
+// In on_open: fills the queue, and closes or stops if it is to.
+static void queue_much(struct recorder *recorder, const struct event *event)
+{
+    static char block[QUEUED_LEN];
+    int i;
+
+    if (event->what != OPENED)
+        return;
+    for (i = 1; i <= QUEUED; i++) {
+        snprintf(block, sizeof block, "%d", i);
+        OK(ws_client_enqueue(recorder->client, WS_BINARY, block, sizeof block, NULL));
+    }
+    if (closer == IN_CALLBACK)
+        OK(ws_client_close(recorder->client, 4001, "done"));
+    else if (closer == BY_FREE)
+        ws_client_stop(recorder->client);
+}
+
+static int serve_little(uint16_t *port)
+{
+    int listener = raw_listen(port);
+    int little = 32768;
+
+    SYS(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &little, sizeof little));
+    return listener;
+}
+
+static void queue_and_open(uint16_t port, uint32_t close_timeout_ms)
+{
+    ws_client_config config = begin(url_of(port, "/"));
+
+    config.on_sent = client_sent;
+    config.max_send_queue = 60000;
+    config.queue_bytes = QUEUED * QUEUED_LEN;
+    config.close_timeout_ms = close_timeout_ms;
+    client.hook = queue_much;
+    make(&config);
+    OK(ws_client_start(client.client));
+}
+
+// The server: reads all that was queued, then a Close, which it answers. The code comes back in place of the socket.
+static void *take_all(void *place)
+{
+    int *fd = place;
+    struct raw_frame frame;
+    int i;
+
+    for (i = 1; i <= QUEUED; i++) {
+        CHECK(raw_read_frame(*fd, &frame));
+        if (frame.first != RAW_BINARY || atoi((const char *)frame.data) != i)
+            FAIL("frame 0x%02x came in place of message %d of %d", frame.first, i, QUEUED);
+    }
+    CHECK(raw_read_frame(*fd, &frame));
+    CHECK_INT(frame.first, RAW_CLOSE);
+    raw_plain_frame(*fd, RAW_CLOSE, frame.data, 2);
+    i = frame.data[0] << 8 | frame.data[1];
+    close(*fd);
+    *fd = i;
+    raw_thread_end();
+    return NULL;
+}
+
+// Of each message once and in order: those that the kernel took, then those that were dropped. How many it took.
+static int expect_all_told(void)
+{
+    int taken = 0;
+    int i;
+
+    for (i = 1; i <= QUEUED; i++) {
+        const struct event *event = EXPECT(&client, SENT, ANY_SUCH);
+
+        CHECK_INT(event->number, i);
+        if (event->status == WS_OK && taken == i - 1)
+            taken = i;
+        else
+            CHECK_INT(event->status, WS_ERR_CLOSED);
+    }
+    CHECK_INT(count_of(&client, SENT, 0), QUEUED);
+    return taken;
+}
+
+static void closing_sends_all_that_is_queued(void)
+{
+    uint16_t port;
+    int listener = serve_little(&port);
+    int how;
+
+    for (how = IN_CALLBACK; how <= BY_FREE; how++) {
+        int code = how == BY_FREE ? 1001 : 4001;
+        pthread_t server;
+        int fd;
+
+        closer = (enum closer)how;
+        queue_and_open(port, (uint32_t)deadline_ms());
+        fd = raw_serve(listener);
+        EXPECT(&client, OPENED, ANY_SUCH);
+        if (how == IN_OTHER_THREAD)
+            OK(ws_client_close(client.client, 4001, "done"));
+        thread_start(&server, take_all, &fd);
+        if (how == BY_FREE)
+            OK(ws_client_free(client.client));
+        thread_join(server);
+        CHECK_INT(fd, code);
+        CHECK_INT(expect_all_told(), QUEUED);
+        EXPECT_CLOSED(&client, ANY_SUCH, WS_OK, code, 0);
+        if (how == BY_FREE)
+            recorder_free(&client);
+        else
+            client_end(&client);
+    }
+    close(listener);
+}
+
+static void closing_does_not_wait_for_one_who_does_not_read(void)
+{
+    uint16_t port;
+    int listener = serve_little(&port);
+    int how;
+
+    for (how = IN_CALLBACK; how <= BY_FREE; how++) {
+        const struct event *event;
+        long long began;
+        int fd;
+
+        closer = (enum closer)how;
+        queue_and_open(port, 200);
+        fd = raw_serve(listener);
+        event = EXPECT(&client, OPENED, ANY_SUCH);
+        // Taken just before the hook closed.
+        began = event->at;
+        if (how == IN_OTHER_THREAD) {
+            began = now_ms();
+            OK(ws_client_close(client.client, 4001, "done"));
+        } else if (how == BY_FREE) {
+            began = now_ms();
+            OK(ws_client_free(client.client));
+        }
+        CHECK(expect_all_told() < QUEUED);
+        event = EXPECT(&client, CLOSED, ANY_SUCH);
+        CHECK_INT(event->code, 1006);
+        CHECK_INT(event->by_peer, 0);
+        CHECK(event->status == WS_ERR_TIMEOUT || (how == BY_FREE && event->status == WS_ERR_CLOSED));
+        CHECK(event->at - began >= 190);
+        CHECK(event->at - began < 3000 * slowness());
+        close(fd);
+        if (how == BY_FREE)
+            recorder_free(&client);
+        else
+            client_end(&client);
+    }
+    close(listener);
+}
+
+// Answers the client's Close if there is one, and waits for its end.
+static void let_it_end(int fd)
+{
+    struct raw_frame frame;
+
+    if (raw_read_frame(fd, &frame)) {
+        CHECK_INT(frame.first, RAW_CLOSE);
+        raw_plain_frame(fd, RAW_CLOSE, frame.data, 2);
+    }
+    close(fd);
+}
+
+static void *run(void *status)
+{
+    *(ws_status *)status = ws_client_run(client.client);
+    return NULL;
+}
+
+// Whether the connection still opens is a matter of chance; that the client ends is not.
+static void closed_while_the_answer_comes(void)
+{
+    uint16_t port;
+    int listener = raw_listen(&port);
+    int rounds = small_loads() ? 20 : 120;
+    int i;
+
+    for (i = 0; i < rounds; i++) {
+        ws_client_config config = begin(url_of(port, "/"));
+        const struct event *event;
+        char request[8192];
+        char answer[8192];
+        pthread_t thread;
+        ws_status ran;
+        int fd;
+
+        make(&config);
+        thread_start(&thread, run, &ran);
+        fd = raw_accept(listener);
+        CHECK(raw_head(fd, request, sizeof request));
+        fill_in_accept(GOOD_ANSWER "\r\n", request, answer, sizeof answer);
+        if (i % 4 == 0)
+            OK(ws_client_close(client.client, 1000, NULL));
+        // It may have given up by now.
+        send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+        if (i % 4 != 0) {
+            // At once, and ever a little later.
+            for (long long until = now_us() + i % 64; now_us() < until;)
+                ;
+            OK(ws_client_close(client.client, 1000, NULL));
+        }
+        let_it_end(fd);
+        event = EXPECT(&client, CLOSED, ANY_SUCH);
+        CHECK(event->status == (count_of(&client, OPENED, 0) == 1 ? WS_OK : WS_ERR_CLOSED));
+        thread_join(thread);
+        CHECK_INT(ran, event->status);
+        client_end(&client);
+    }
+    close(listener);
+}
+
+static void freed_before_it_is_open(void)
+{
+    uint16_t port;
+    int listener = raw_listen(&port);
+    ws_client_config config = begin(url_of(port, "/"));
+    char request[8192];
+    int fd;
+
+    make(&config);
+    OK(ws_client_start(client.client));
+    fd = raw_accept(listener);
+    CHECK(raw_head(fd, request, sizeof request));
+    OK(ws_client_free(client.client));
+    CHECK_HAS(EXPECT_CLOSED(&client, 0, WS_ERR_CLOSED, 1006, 0)->reason, "given up");
+    raw_expect_end(fd);
+    close(fd);
+    close(listener);
+    recorder_free(&client);
+}
+
 int main(int argc, char **argv)
 {
     int before = open_fds();
@@ -434,6 +676,10 @@ int main(int argc, char **argv)
     RUN(pieces_pause_and_resume);
     RUN(keeps_alive);
     RUN(statistics);
+    RUN(closing_sends_all_that_is_queued);
+    RUN(closing_does_not_wait_for_one_who_does_not_read);
+    RUN(closed_while_the_answer_comes);
+    RUN(freed_before_it_is_open);
     CHECK_INT(open_fds(), before);
     return check_end();
 }

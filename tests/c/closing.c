@@ -285,6 +285,215 @@ static void the_handshake_takes_too_long(void)
     server_end(&recorder);
 }
 
+// The peer ends the stream properly, and nothing comes before.
+static void expect_fin(int fd)
+{
+    char byte;
+
+    if (recv(fd, &byte, 1, 0) != 0)
+        FAIL("a byte came, or the connection was reset: %s", strerror(errno));
+}
+
+// A peer that breaks the protocol and talks on is listened to, so that it can read why.
+static void a_violation_within_a_flood(void)
+{
+    enum { AFTER = 24, MEGABYTE = 1000 };
+    static unsigned char block[MEGABYTE * 1008];
+    ws_server_config config = begin();
+    ws_conn_id conn;
+    uint16_t port;
+    int fd;
+    int i;
+
+    recorder.echo = 0;
+    config.on_message = NULL;
+    // Every read fills it, so that there is ever more to read.
+    config.receive_buffer_size = 4096;
+    config.close_timeout_ms = (uint32_t)deadline_ms();
+    for (i = 0; i < MEGABYTE; i++)
+        memcpy(block + i * 1008, "\x82\xfe\x03\xe8\0\0\0\0", 8);
+    port = server_start(&recorder, &config);
+    fd = peer_open(&recorder, port, &conn);
+    block[MEGABYTE / 2 * 1008] = 0x8f; // a reserved opcode
+    for (i = 0; i < AFTER; i++)
+        raw_send(fd, block, sizeof block);
+    RAW_EXPECT_CLOSE(fd, 1002, NULL);
+    expect_fin(fd);
+    close(fd);
+    EXPECT_CLOSED(&recorder, conn, WS_ERR_PROTOCOL, 1002, 0);
+    server_end(&recorder);
+}
+
+enum { QUEUED = 8, QUEUED_LEN = 1000000 };
+
+// A peer that says Close and no more, while much is queued for it.
+static int half_closed(uint16_t port, ws_conn_id *conn)
+{
+    static const char block[QUEUED_LEN];
+    int fd = peer_open(&recorder, port, conn);
+    int little = 32768;
+    int i;
+
+    SYS(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof little));
+    for (i = 0; i < QUEUED; i++)
+        OK(ws_server_send(recorder.server, *conn, WS_BINARY, block, QUEUED_LEN));
+    CHECK(ws_server_buffered(recorder.server, *conn) > 0);
+    raw_close_frame(fd, 1000, "");
+    SYS(shutdown(fd, SHUT_WR));
+    return fd;
+}
+
+static void a_peer_that_has_half_closed_gets_what_is_queued(void)
+{
+    ws_server_config config = begin();
+    struct raw_frame frame;
+    ws_conn_id conn;
+    uint16_t port;
+    long long began;
+    int fd;
+    int i;
+
+    config.max_send_queue = QUEUED * (QUEUED_LEN + 16);
+    config.close_timeout_ms = (uint32_t)deadline_ms();
+    port = server_start(&recorder, &config);
+    fd = half_closed(port, &conn);
+    for (i = 0; i < QUEUED; i++) {
+        CHECK(raw_read_frame(fd, &frame));
+        CHECK(frame.first == RAW_BINARY && frame.len == QUEUED_LEN);
+    }
+    RAW_EXPECT_CLOSE(fd, 1000, NULL);
+    expect_fin(fd);
+    close(fd);
+    EXPECT_CLOSED(&recorder, conn, WS_OK, 1000, 1);
+    server_end(&recorder);
+
+    // One that does not read.
+    config = begin();
+    config.max_send_queue = QUEUED * (QUEUED_LEN + 16);
+    config.close_timeout_ms = 200;
+    port = server_start(&recorder, &config);
+    began = now_ms();
+    fd = half_closed(port, &conn);
+    CHECK_INT(EXPECT(&recorder, CLOSED, conn)->status, WS_ERR_TIMEOUT);
+    CHECK(now_ms() - began >= 190);
+    CHECK(now_ms() - began < 3000 * slowness());
+    close(fd);
+    server_end(&recorder);
+}
+
+static long long closed_at;
+
+// A callback that lasts longer than close_timeout_ms.
+static void work_and_close(struct recorder *unused, const struct event *event)
+{
+    (void)unused;
+    if (event->what != MESSAGE)
+        return;
+    for (long long until = event->at + 300; now_ms() < until; nap())
+        ;
+    closed_at = now_ms();
+    OK(ws_server_close(recorder.server, event->conn, 1000, NULL));
+}
+
+static void a_close_after_long_work_has_its_whole_time(void)
+{
+    ws_server_config config = begin();
+    const struct event *event;
+    ws_conn_id conn;
+    uint16_t port;
+    int fd;
+
+    recorder.echo = 0;
+    recorder.hook = work_and_close;
+    config.close_timeout_ms = 200;
+    port = server_start(&recorder, &config);
+    fd = peer_open(&recorder, port, &conn);
+    raw_text(fd, "work");
+    EXPECT_TEXT(&recorder, conn, "work");
+    event = EXPECT_CLOSED(&recorder, conn, WS_ERR_TIMEOUT, 1006, 0);
+    if (event->at - closed_at < 190)
+        FAIL("the peer had %lld ms", event->at - closed_at);
+    close(fd);
+    server_end(&recorder);
+}
+
+// --- a loop that is held up ---
+
+enum { PEERS = 200 };
+
+static atomic_int held;
+static atomic_int released;
+
+// A callback that lasts as long as the test wants.
+static void hold(struct recorder *unused, const struct event *event)
+{
+    (void)unused;
+    if (event->what != MESSAGE || strcmp((const char *)event->data, "hold") != 0)
+        return;
+    held = 1;
+    while (!released)
+        nap();
+}
+
+// 1: nobody was dropped. 0: the machine was too slow for the test to begin.
+static int pongs_come_while_it_is_held_up(uint32_t patience)
+{
+    ws_server_config config = begin();
+    ws_conn_id conn[PEERS];
+    struct raw_frame frame;
+    int fd[PEERS];
+    long long until;
+    uint16_t port;
+    int in_time;
+    int i;
+
+    recorder.echo = 0;
+    recorder.hook = hold;
+    held = 0;
+    released = 0;
+    config.ping_interval_ms = patience / 4;
+    config.pong_timeout_ms = patience;
+    port = server_start(&recorder, &config);
+    for (i = 0; i < PEERS; i++)
+        fd[i] = peer_open(&recorder, port, &conn[i]);
+    for (i = 0; i < PEERS && raw_read_frame(fd[i], &frame); i++)
+        CHECK_INT(frame.first, RAW_PING);
+    until = now_ms() + patience + patience / 4;
+    if (i == PEERS) {
+        raw_text(fd[0], "hold");
+        WAIT_UNTIL(held || count_of(&recorder, CLOSED, 0) > 0);
+    }
+    in_time = count_of(&recorder, CLOSED, 0) == 0;
+    if (in_time) {
+        for (i = 0; i < PEERS; i++)
+            raw_frame(fd[i], RAW_PONG, NULL, 0);
+        while (now_ms() < until)
+            nap();
+        released = 1;
+        EXPECT(&recorder, MESSAGE, conn[0]);
+        for (i = 0; i < PEERS; i++)
+            EXPECT(&recorder, PONG, conn[i]);
+        CHECK_INT(count_of(&recorder, CLOSED, 0), 0);
+    }
+    released = 1;
+    for (i = 0; i < PEERS; i++)
+        close(fd[i]);
+    server_end(&recorder);
+    return in_time;
+}
+
+// More connections than one look at the sockets reports.
+static void pongs_that_wait_to_be_read_have_come(void)
+{
+    uint32_t patience = (uint32_t)(800 * slowness());
+    int tries;
+
+    for (tries = 1; !pongs_come_while_it_is_held_up(patience); tries++) {
+        CHECK(tries < 4);
+        patience *= 2;
+    }
+}
+
 // --- every call in every callback ---
 
 enum action { SEND, SEND_BIG, PING_IT, CLOSE_IT, CLOSE_TWICE, SUBSCRIBE, UNSUBSCRIBE, PUBLISH, BROADCAST, PAUSE, RESUME, USER, LOOK,
@@ -426,6 +635,10 @@ int main(int argc, char **argv)
     RUN(the_peer_is_silent);
     RUN(no_pings_when_told_so);
     RUN(the_handshake_takes_too_long);
+    RUN(a_violation_within_a_flood);
+    RUN(a_peer_that_has_half_closed_gets_what_is_queued);
+    RUN(a_close_after_long_work_has_its_whole_time);
+    RUN(pongs_that_wait_to_be_read_have_come);
     RUN(every_call_in_every_callback);
     return check_end();
 }

@@ -213,6 +213,25 @@ static void all_silent(void)
         hole_end(&holes[i]);
 }
 
+static void freed_while_it_connects(void)
+{
+    uint16_t port = 0;
+    ws_client_config config;
+    struct hole hole;
+
+    close(listen_at("127.0.0.1", &port, 8));
+    hole = hole_at("127.0.0.1", port);
+    config = begin(url_at("127.0.0.1", port, "/"));
+    OK(ws_client_new(&config, &client.client));
+    // It begins, and nothing comes of it.
+    OK(ws_client_poll(client.client, 0));
+    OK(ws_client_poll(client.client, 10));
+    OK(ws_client_free(client.client));
+    CHECK_HAS(EXPECT_CLOSED(&client, 0, WS_ERR_CLOSED, 1006, 0)->reason, "given up");
+    recorder_free(&client);
+    hole_end(&hole);
+}
+
 // One attempt, with less time than eleven times the usual 250 ms: whether it comes to the address that answers. `most`:
 // descriptors at a time, for this.
 static int comes_to_the_last(int listener, uint16_t port, int *most)
@@ -602,6 +621,22 @@ static void redirects(void)
     CHECK_INT(client.count, 2);
     client_end(&client);
 
+    // Who we are is not for the server to say.
+    config = begin(url_at("one.test", ports[0], "/"));
+    config.max_redirects = 2;
+    config.bearer_token = "ours";
+    start(&config);
+    snprintf(answer, sizeof answer, "HTTP/1.1 302 Found\r\nLocation: ws://u:p@one.test:%u/\r\n\r\n", (unsigned)ports[0]);
+    close(raw_answer(listeners[0], answer, request, sizeof request));
+    snprintf(answer, sizeof answer, "HTTP/1.1 302 Found\r\nLocation: ws://u:p@two.test:%u/\r\n\r\n", (unsigned)ports[1]);
+    close(raw_answer(listeners[0], answer, request, sizeof request));
+    check_header(request, "Authorization", "Bearer ours");
+    CHECK(strstr(strstr(request, "\r\nAuthorization: ") + 2, "\r\nAuthorization: ") == NULL);
+    close(raw_answer(listeners[1], "HTTP/1.1 404 No\r\n\r\n", request, sizeof request));
+    check_header(request, "Authorization", "(none)");
+    EXPECT(&client, CLOSED, 0);
+    client_end(&client);
+
     // Round and round: up to the limit.
     config = begin(url_at("one.test", ports[0], "/"));
     config.max_redirects = 2;
@@ -868,6 +903,7 @@ int main(int argc, char **argv)
     check_begin(argc, argv, 90);
     RUN(a_silent_address_does_not_hold_up_the_others);
     RUN(all_silent);
+    RUN(freed_while_it_connects);
     RUN(many_silent_addresses);
     RUN(families_take_turns);
     RUN(no_address);

@@ -333,6 +333,129 @@ static void closed_in_the_callback(void)
     client_end(&client);
 }
 
+// What the application does when it is told of a dropped message, once.
+static ws_status (*on_drop)(ws_client *client);
+static int dropped;
+
+static ws_status close_for_good(ws_client *handle)
+{
+    return ws_client_close(handle, 4000, "enough");
+}
+
+static void act_on_drop(struct recorder *recorder, const struct event *event)
+{
+    if (event->what != SENT || event->status != WS_ERR_AGAIN || __atomic_load_n(&dropped, __ATOMIC_SEQ_CST))
+        return;
+    OK(on_drop(recorder->client));
+    __atomic_store_n(&dropped, 1, __ATOMIC_SEQ_CST);
+}
+
+// Queues for a server that does not read until on_sent has told of a dropped message and what it did has come back.
+static void queue_until_dropped(void)
+{
+    static char block[50000];
+    long long until = now_ms() + deadline_ms();
+
+    while (!__atomic_load_n(&dropped, __ATOMIC_SEQ_CST)) {
+        if (now_ms() > until)
+            FAIL("on_sent did not tell of a dropped message, or hangs");
+        if (ws_client_enqueue(client.client, WS_BINARY, block, sizeof block, NULL) == WS_ERR_CLOSED)
+            continue; // it has closed just now
+        // Wakes the loop, which then tells at the beginning of its turn.
+        OK(ws_client_allow_reconnect(client.client, 1));
+        nap();
+    }
+}
+
+// Reads what is queued, up to a Close frame or an empty message.
+static void read_to_the_mark(int fd, int mark)
+{
+    struct raw_frame frame;
+
+    do
+        CHECK(raw_read_frame(fd, &frame));
+    while (frame.first == RAW_BINARY && frame.len == 50000);
+    CHECK_INT(frame.first, mark);
+}
+
+static void on_sent_acts_on_what_was_dropped(void)
+{
+    uint16_t port;
+    int listener = raw_listen(&port);
+    ws_client_config config;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        int closes = i == 1;
+        int fd;
+
+        config = begin(port, 3600000, 3600000);
+        config.on_sent = client_sent;
+        config.queue_policy = WS_QUEUE_DROP_OLDEST;
+        config.queue_messages = 20;
+        config.close_timeout_ms = (uint32_t)deadline_ms();
+        client.hook = act_on_drop;
+        dropped = 0;
+        on_drop = closes ? close_for_good : ws_client_reconnect_now;
+        start(&config);
+        fd = raw_serve(listener);
+        EXPECT(&client, OPENED, 0);
+        queue_until_dropped();
+        // What is left goes out as ever.
+        if (!closes)
+            OK(ws_client_enqueue(client.client, WS_TEXT, "on", 2, NULL));
+        read_to_the_mark(fd, closes ? RAW_CLOSE : RAW_TEXT);
+        if (closes) {
+            raw_plain_frame(fd, RAW_CLOSE, "\x0f\xa0", 2);
+            close(fd);
+        } else {
+            close_code(fd, 1000);
+        }
+        CHECK_INT(EXPECT(&client, CLOSED, ANY_SUCH)->code, closes ? 4000 : 1000);
+        client_end(&client);
+    }
+    close(listener);
+}
+
+// The loop is woken for it, however long it would sleep.
+static void dropped_while_it_waits(void)
+{
+    static const int all[] = {WS_QUEUE_DROP_OLDEST, WS_QUEUE_DROP_NEWEST};
+    uint16_t port;
+    size_t i;
+
+    close(raw_listen(&port));
+    for (i = 0; i < 2; i++) {
+        ws_client_config config = begin(port, 3600000, 3600000);
+        struct pollfd readable = {.events = POLLIN};
+        const struct event *event;
+        int n;
+
+        config.on_sent = client_sent;
+        config.queue_policy = all[i];
+        config.queue_messages = 2;
+        OK(ws_client_new(&config, &client.client));
+        while (count_of(&client, RECONNECT, 0) == 0)
+            OK(ws_client_poll(client.client, (int)deadline_ms()));
+        EXPECT(&client, CLOSED, 0);
+        EXPECT(&client, RECONNECT, 0);
+        readable.fd = ws_client_fd(client.client);
+        for (n = 0; n < 2; n++) {
+            OK(ws_client_enqueue(client.client, WS_TEXT, "x", 1, NULL));
+            while (SYS(poll(&readable, 1, 0)) == 1)
+                OK(ws_client_poll(client.client, 0));
+        }
+        OK(ws_client_enqueue(client.client, WS_TEXT, "x", 1, NULL));
+        CHECK_INT(poll(&readable, 1, (int)deadline_ms()), 1);
+        OK(ws_client_poll(client.client, 0));
+        CHECK_INT(count_of(&client, SENT, 0), 1);
+        event = EXPECT(&client, SENT, 0);
+        CHECK_INT(event->number, i == 0 ? 1 : 3);
+        CHECK_INT(event->status, WS_ERR_AGAIN);
+        client_end(&client);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int before = open_fds();
@@ -346,6 +469,8 @@ int main(int argc, char **argv)
     RUN(now);
     RUN(forbidden);
     RUN(closed_in_the_callback);
+    RUN(on_sent_acts_on_what_was_dropped);
+    RUN(dropped_while_it_waits);
     CHECK_INT(open_fds(), before);
     return check_end();
 }
