@@ -112,11 +112,12 @@ impl Turn<'_> {
     }
 
     /// Waits for events, and works them off.
+    #[inline]
     fn events(&self, mut wait: c_int, buffer: &mut [u8]) -> Result<(), Error> {
         let mut events = Events::new();
         let epoll = self.engine.remote.epoll();
-        let batches = self.engine.settings.slots / BATCH + 1;
-        for _ in 0..=batches {
+        let mut seen = 0;
+        loop {
             epoll
                 .wait(&mut events, wait)
                 .map_err(|errno| Error::io(errno, "epoll_wait"))?;
@@ -135,13 +136,17 @@ impl Turn<'_> {
                     token => self.driver.ready(self.engine, token),
                 }
             }
+            if !events.is_full() {
+                return Ok(());
+            }
             // What a deadline waits for may have come long ago, and only not be read yet.
-            if !events.is_full() || !self.with(|l| l.is_due()).unwrap_or(false) {
-                break;
+            seen += BATCH;
+            let all = seen > self.engine.settings.slots;
+            if all || !self.with(|l| l.is_due()).unwrap_or(false) {
+                return Ok(());
             }
             wait = 0;
         }
-        Ok(())
     }
 
     /// Works off as many entries of a list as it has now; those that come meanwhile are for later.

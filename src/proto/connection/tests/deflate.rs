@@ -642,3 +642,34 @@ fn ends_the_same_way(dice: &mut Dice, bytes: &[u8], receiver: impl Fn() -> End) 
         assert!(run(pieces, &single) == whole);
     }
 }
+
+/// A piece is full, more is to come of what has come, and the frame is not whole: closing ends all of that.
+#[test]
+fn closing_between_two_pieces_of_what_has_come() {
+    let mut end = server(Limits {
+        pieces: true,
+        ..limits()
+    });
+    let whole = frame(0xc2, KEY, &packed(&[0; 200_000]));
+    let mut input = whole[..whole.len() - 5].to_vec();
+    let mut at = 0;
+    let first = end.call(|conn, io| conn.receive(&mut input, &mut at, io));
+    assert!(
+        matches!(first, Some(Event::Piece { last: false, .. })),
+        "{first:?}"
+    );
+    assert!(end.conn.has_more());
+    end.close(Some(1000), "").unwrap();
+    assert!(!end.conn.has_more());
+    assert!(end
+        .call(|conn, io| conn.receive(&mut input, &mut at, io))
+        .is_none());
+    assert_eq!(at, input.len());
+    // The rest is skipped, and the peer's answer seen.
+    assert!(receive(
+        &mut end,
+        &[&whole[whole.len() - 5..], &frame(0x88, KEY, b"\x03\xe8")]
+    )
+    .is_ok());
+    assert!(end.conn.is_finished());
+}
