@@ -215,8 +215,9 @@ pub unsafe extern "C" fn ws_client_new(
 
 /// Connects and serves the connection in this thread until it is closed for good, or
 /// ws_client_stop().
-/// WS_OK: closed by a closing handshake, or stopped. Else the status of the last failure, as in
-/// ws_close_info. WS_ERR_REENTRANT: in a callback, or it runs already.
+/// WS_OK: closed by a closing handshake, or by ws_client_close() while it waited for its next attempt,
+/// or stopped. Else the status of the last failure, as in ws_close_info. WS_ERR_REENTRANT: in a
+/// callback, or it runs already.
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_run(client: *mut ws_client) -> ws_status {
     guard::client(client, |c| c.run())
@@ -268,8 +269,8 @@ pub unsafe extern "C" fn ws_client_send(
 
 /// Sends a piece of a message, as ws_server_send_piece() does; each is copied. Messages of
 /// ws_client_enqueue() wait until the last piece. A message that was begun on a connection that has
-/// ended is lost, also when there is a new connection by now: a thread other than the client's is
-/// told by WS_ERR_CLOSED, once; in callbacks on_close has told. The next piece begins a message.
+/// ended is lost, also when there is a new connection by now: outside of callbacks that is told by
+/// WS_ERR_CLOSED, once; in callbacks on_close has told. The next piece begins a message.
 /// WS_ERR_CLOSED: not open, or that. Else as ws_server_send_piece(). [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_send_piece(
