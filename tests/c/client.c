@@ -420,7 +420,7 @@ static void statistics(void)
 // --- closing ---
 
 // More than socket buffers hold, and far more than the connection's queue.
-enum { QUEUED = 200, QUEUED_LEN = 50000 };
+enum { QUEUED = 240, QUEUED_LEN = 50000 };
 
 enum closer { IN_CALLBACK, IN_OTHER_THREAD, BY_FREE };
 
