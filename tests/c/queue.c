@@ -375,6 +375,8 @@ static void cut_by_reset(int tls, int flowing)
 
     serve(tls);
     conn = join(&relay, listener, tls, SIZE_MAX, port, &config);
+    // So slowly that most is still to come when the first are there.
+    relay_trickle(&relay, 16384);
     put_all(COUNT);
     expect_numbers(conn, 1, 10);
     relay_hold(&relay, !flowing);
