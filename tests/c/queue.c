@@ -556,11 +556,12 @@ static void bounds(void)
 static void policies(void)
 {
     static const int all[] = {WS_QUEUE_DROP_OLDEST, WS_QUEUE_DROP_NEWEST};
-    uint16_t port;
-    int listener = raw_listen(&port);
     size_t i;
 
     for (i = 0; i < 2; i++) {
+        // Its own, since the client before may have connected once more to another before it was freed.
+        uint16_t port;
+        int listener = raw_listen(&port);
         ws_client_config config = begin(port);
         int oldest = all[i] == WS_QUEUE_DROP_OLDEST;
         char text[16];
@@ -587,8 +588,8 @@ static void policies(void)
         }
         close(fd);
         client_end(&client);
+        close(listener);
     }
-    close(listener);
 }
 
 static void close_comes_after_what_is_queued(void)
