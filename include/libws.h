@@ -65,8 +65,8 @@ typedef enum {
     WS_ERR_UNSUPPORTED = -12,
     // A deadline has passed.
     WS_ERR_TIMEOUT = -13,
-    // The host name could not be resolved: there is no such name, or the resolver did not answer in
-    // time.
+    // The host name could not be resolved: there is no such name, the resolver did not answer in
+    // time, or no lookup could be begun.
     WS_ERR_DNS = -14,
     // The peer broke RFC 6455; the close code says how.
     WS_ERR_PROTOCOL = -15,
@@ -462,8 +462,8 @@ typedef struct {
     uint64_t messages_sent;
     // Broadcast or published messages left out for a receiver whose send queue was full.
     uint64_t messages_dropped;
-    // Bytes read from sockets, handshakes and frame heads included; with TLS those that were inside
-    // of it.
+    // Bytes read from sockets, handshakes and frame heads included. With TLS: counted after
+    // decryption, without what TLS adds.
     uint64_t bytes_received;
     // Bytes the kernel took from libws, likewise.
     uint64_t bytes_sent;

@@ -38,8 +38,8 @@ pub enum ws_status {
     WS_ERR_UNSUPPORTED = -12,
     /// A deadline has passed.
     WS_ERR_TIMEOUT = -13,
-    /// The host name could not be resolved: there is no such name, or the resolver did not answer in
-    /// time.
+    /// The host name could not be resolved: there is no such name, the resolver did not answer in
+    /// time, or no lookup could be begun.
     WS_ERR_DNS = -14,
     /// The peer broke RFC 6455; the close code says how.
     WS_ERR_PROTOCOL = -15,

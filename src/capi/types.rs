@@ -120,8 +120,8 @@ pub struct ws_stats {
     pub messages_sent: u64,
     /// Broadcast or published messages left out for a receiver whose send queue was full.
     pub messages_dropped: u64,
-    /// Bytes read from sockets, handshakes and frame heads included; with TLS those that were inside
-    /// of it.
+    /// Bytes read from sockets, handshakes and frame heads included. With TLS: counted after
+    /// decryption, without what TLS adds.
     pub bytes_received: u64,
     /// Bytes the kernel took from libws, likewise.
     pub bytes_sent: u64,

@@ -52,7 +52,7 @@ impl Client {
             proxy.map(|proxy| self.ask_proxy(&mut state, proxy))
         };
         match asked {
-            None => self.secure(engine, id),
+            None => self.secure(engine, id, false),
             Some(Ok((out, raw))) => self.say(engine, id, &out, raw),
             Some(Err(OutOfMemory)) => engine.end(id, Ending::NoMemory),
         }
@@ -98,12 +98,7 @@ impl Client {
                 *at = input.len();
                 self.say(engine, id, &out, true);
             }
-            Ok(true) if *at < input.len() && self.is_secure() => {
-                *at = input.len();
-                self.state.lock().failure = Some(spoke_before_tls());
-                engine.end(id, Ending::Abandoned);
-            }
-            Ok(true) => self.secure(engine, id),
+            Ok(true) => self.secure(engine, id, *at < input.len()),
             Err(error) => {
                 *at = input.len();
                 self.state.lock().failure = Some(refused_by_proxy(error, 0));
@@ -112,12 +107,16 @@ impl Client {
         }
     }
 
-    /// The way to the server is open, directly or by a tunnel. With wss, TLS wraps the stream here.
-    fn secure(&self, engine: &Engine, id: ConnId) {
+    /// The way to the server is open, directly or by a tunnel. With wss, TLS wraps the stream here; `more`: bytes have
+    /// come through the tunnel already, which must not be taken for something that has come within TLS.
+    fn secure(&self, engine: &Engine, id: ConnId, more: bool) {
         let session = {
             let state = self.state.lock();
             let url = self.target(&state);
-            url.secure.then(|| self.begin_tls(url))
+            url.secure.then(|| match more {
+                true => Err(Box::new(spoke_before_tls())),
+                false => self.begin_tls(url),
+            })
         };
         let begun = session.map_or(Ok(()), |session| {
             let session = session?;
@@ -231,11 +230,6 @@ impl Client {
         });
     }
 
-    /// The server is to be talked to in TLS.
-    fn is_secure(&self) -> bool {
-        self.target(&self.state.lock()).secure
-    }
-
     /// An answer of an HTTP proxy or of the server has come; `more`: and bytes behind it.
     pub(super) fn head_came(
         &self,
@@ -268,9 +262,8 @@ impl Client {
         };
         drop(state);
         match answer {
-            Ok(()) if more && self.is_secure() => self.refuse(spoke_before_tls()),
             Ok(()) => {
-                self.secure(engine, id);
+                self.secure(engine, id, more);
                 After::Interim { until }
             }
             Err(failure) => self.refuse(failure),
@@ -415,8 +408,6 @@ fn refused_by_proxy(error: ProxyError, status: u16) -> Failure {
     failure.permanent(error.permanent)
 }
 
-/// What comes through the tunnel before we have begun TLS is not of the server that we want to talk to: it must not be
-/// taken for something that has come within TLS.
 fn spoke_before_tls() -> Failure {
     let text = words!("proxy: bytes behind its answer, where TLS was to begin");
     Failure::new(Status::Handshake, text)
