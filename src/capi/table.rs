@@ -195,11 +195,13 @@ impl Board for Table {
         unsafe { get(addr_of_mut!((*self.client(index)).exit_type)) != 0 }
     }
 
-    fn set_exit(&self, index: usize, why: Exit) {
+    fn set_exit(&self, index: usize, why: Exit) -> bool {
         let client = self.client(index);
         // SAFETY: a place of the table.
         let place = unsafe { AtomicI32::from_ptr(addr_of_mut!((*client).exit_type)) };
-        let _ = place.compare_exchange(0, why as i32, Ordering::AcqRel, Ordering::Acquire);
+        place
+            .compare_exchange(0, why as i32, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     fn listening(&self, port: u16, fd: c_int, loops: &[c_int]) {

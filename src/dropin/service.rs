@@ -80,7 +80,8 @@ pub trait Board: Send + Sync {
     fn exit(&self, index: usize, why: Exit);
     /// The program wants the client gone.
     fn wants_exit(&self, index: usize) -> bool;
-    fn set_exit(&self, index: usize, why: Exit);
+    /// Marks the client as one to be dropped. Answers whether it was not one already.
+    fn set_exit(&self, index: usize, why: Exit) -> bool;
     /// The port is bound; the descriptors are for the program to see.
     fn listening(&self, port: u16, fd: c_int, loops: &[c_int]);
     /// Nothing more is served.
@@ -153,10 +154,11 @@ impl Service {
     }
 
     fn drop_client(&self, server: &Server, id: ConnId, why: Exit) {
-        if let Some(index) = self.index(server, id) {
-            self.board.set_exit(index, why);
+        // Once is enough: a program may go on sending until the loop has come to it.
+        let index = self.index(server, id);
+        if index.is_none_or(|i| self.board.set_exit(i, why)) {
+            let _ = server.abort(id);
         }
-        let _ = server.abort(id);
     }
 }
 
