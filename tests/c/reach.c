@@ -174,7 +174,7 @@ static void a_silent_address_does_not_hold_up_the_others(void)
     EXPECT(&client, OPENED, 0);
     took = now_ms() - began;
     // 250 ms for each of the silent ones.
-    if (took < 450 || took > 2000 * slowness())
+    if (took < 450 || took > 5000 * slowness())
         FAIL("it took %lld ms", took);
     // Those that had begun are given up.
     raw_plain_frame(fd, RAW_TEXT, "x", 1);
@@ -205,7 +205,7 @@ static void all_silent(void)
     config.connect_timeout_ms = 300;
     OK(ws_client_new(&config, &client.client));
     CHECK_STATUS(ws_client_run(client.client), WS_ERR_TIMEOUT);
-    CHECK(now_ms() - began >= 300 && now_ms() - began < 2000 * slowness());
+    CHECK(now_ms() - began >= 300 && now_ms() - began < 5000 * slowness());
     CHECK_HAS(ws_client_error(client.client), "tcp: connect 127.0.0.");
     CHECK_INT(count_of(&client, CLOSED, 0), 1);
     client_end(&client);
@@ -362,7 +362,7 @@ static void slow_lookups(void)
             WAIT_UNTIL(__atomic_load_n(&lookups, __ATOMIC_SEQ_CST) > before);
         began = now_ms();
         client_end(&client);
-        CHECK(now_ms() - began < 1000 * slowness());
+        CHECK(now_ms() - began < 3000 * slowness());
         __atomic_store_n(&lookups_held, 0, __ATOMIC_SEQ_CST);
     }
     close(listener);

@@ -226,7 +226,7 @@ def test_cat_exits_1_when_the_server_does_not_answer_in_time(run):
         took = time.monotonic() - began
     assert (status, printed) == (1, [])
     assert errors.startswith("ws_cat: http: ")
-    assert 0.3 <= took < 2
+    assert 0.3 <= took < 5
 
 
 # (what the server answers, a word of the reason)
@@ -410,7 +410,7 @@ def test_own_epoll(serve):
         first = int(ws.recv(10).removeprefix("tick "))
         at = time.monotonic()
         assert ws.recv(10) == f"tick {first + 1}"
-        assert 0.7 < time.monotonic() - at < 1.5
+        assert 0.7 < time.monotonic() - at < 5
         assert other.recv(10) == f"tick {first}"
     program.stderr.expect("closed, ")
 

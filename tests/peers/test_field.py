@@ -205,7 +205,7 @@ def ends(network):
 
 PING, PONG = 1000, 800
 # Timeouts of 1 s and more are rounded up to 100 ms; the rest is for a busy machine.
-SLACK = 0.6
+SLACK = 1.5
 
 
 @pytest.mark.parametrize("traffic", ["idle", "sending"])
@@ -266,7 +266,7 @@ def test_a_cut_link_is_noticed_without_pings(network, ends, measured):
     pair.client.stdout.expect("^state: closed, code 1006, websocket: Connection timed out", 15)
     took = time.monotonic() - cut
     measured(f"cut link, keepalive 2 s, idle: noticed after {took:.2f} s")
-    assert 2 <= took <= 4 + 1
+    assert 2 <= took <= 4 + SLACK
     network.restore()
     pair.client.stdout.expect("^state: open", 10)
     # Sent into the cut link: TCP_USER_TIMEOUT, which is looked at when TCP sends again, at growing intervals.
@@ -276,7 +276,7 @@ def test_a_cut_link_is_noticed_without_pings(network, ends, measured):
     pair.client.stdout.expect("^state: closed, code 1006, websocket: Connection timed out", 15)
     took = time.monotonic() - cut
     measured(f"cut link, keepalive 2 s, sending: noticed after {took:.2f} s")
-    assert took <= 2 * 4 + 1
+    assert took <= 2 * 4 + SLACK
 
 
 # A server that comes and goes

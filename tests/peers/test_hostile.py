@@ -84,13 +84,13 @@ def test_stalling_peers_are_ended_and_delay_nobody(serve, measured):
 
     # (how it begins, the seconds after which it is ended)
     peers = {
-        "nothing": (lambda: RawPeer(echo.address), 1, 2),
-        "half a request line": (lambda: RawPeer(echo.address).send(b"GET / HT"), 1, 2),
-        "half a handshake": (lambda: RawPeer(echo.address).send(REQUEST[:-10]), 1, 2),
-        "open and silent": (lambda: open_and_send(b""), 11, 13),
-        "half a frame head": (lambda: open_and_send(head(TEXT, 60000)[:3]), 11, 13),
-        "half a frame": (lambda: open_and_send(head(TEXT, 60000) + b"x" * 100), 11, 13),
-        "half a message": (lambda: open_and_send(frame(TEXT, b"x" * 100, fin=False)), 11, 13),
+        "nothing": (lambda: RawPeer(echo.address), 1, 4),
+        "half a request line": (lambda: RawPeer(echo.address).send(b"GET / HT"), 1, 4),
+        "half a handshake": (lambda: RawPeer(echo.address).send(REQUEST[:-10]), 1, 4),
+        "open and silent": (lambda: open_and_send(b""), 11, 15),
+        "half a frame head": (lambda: open_and_send(head(TEXT, 60000)[:3]), 11, 15),
+        "half a frame": (lambda: open_and_send(head(TEXT, 60000) + b"x" * 100), 11, 15),
+        "half a message": (lambda: open_and_send(frame(TEXT, b"x" * 100, fin=False)), 11, 15),
         # The kernel's own timeout (TCP_USER_TIMEOUT), whose clock begins with the first byte it cannot deliver and is
         # looked at whenever the window is probed.
         "never reads": (never_reading, 9, 25),

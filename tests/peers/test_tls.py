@@ -738,7 +738,7 @@ def test_plain_bytes_on_a_tls_port(tls_server):
     began = time.monotonic()
     # An alert (RFC 8446 section 6), then the end.
     assert peer.rest()[:1] == b"\x15"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     server.stderr.expect(r"^127.0.0.1:\d+: tls: what came from the client is not TLS$")
 
 
@@ -762,7 +762,7 @@ def test_half_open_handshakes_end(serve, ca, certificate, part):
     began = time.monotonic()
     for peer in peers:
         peer.rest()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5
     eventually(lambda: echo.fds() == fds, what="the end of all connections")
 
 
@@ -917,7 +917,7 @@ def test_half_handshakes_cost_little(serve, ca, certificate, measured):
     while waiting:
         grown = max(grown, echo.rss() - before)
         waiting -= set(select.select(waiting, [], [], 0.01)[0])
-        assert time.monotonic() - began < 6, "they have not been ended in time"
+        assert time.monotonic() - began < 20, "they have not been ended in time"
     each = grown / len(peers)
     measured(f"wss: a handshake message of which 60,000 bytes have come costs {each / 1024:.1f} KiB")
     assert len(message) / 2 < each < bound
