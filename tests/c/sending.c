@@ -230,6 +230,74 @@ static void a_full_queue(void)
     server_end(&recorder);
 }
 
+enum { MOST_QUEUE = 16384, MOST_LEN = 13000 };
+
+static ws_conn_id slow_conn;
+
+// Tries the message that waits, inside the callback.
+static void try_again(struct recorder *unused, const struct event *event)
+{
+    static const char most[MOST_LEN];
+    ws_status status;
+
+    (void)unused;
+    if ((event->what != WRITABLE && event->what != MESSAGE) || event->conn != slow_conn)
+        return;
+    status = ws_server_send(recorder.server, event->conn, WS_BINARY, most, sizeof most);
+    if (status != WS_OK)
+        CHECK_STATUS(status, WS_ERR_AGAIN);
+}
+
+// A queue that is less than half full and still has no room for a large message: on_writable follows when there is more
+// room, not at once and again and again. Over a unix socket, whose buffer does not grow.
+static void a_large_message_waits(void)
+{
+    static const char data[MOST_LEN];
+    ws_server_config config = begin();
+    struct raw_frame frame;
+    char url[128];
+    int round;
+
+    config.max_send_queue = MOST_QUEUE;
+    recorder.hook = try_again;
+    recorder.echo = 1;
+    snprintf(url, sizeof url, "unix:sending-%d.sock", (int)getpid());
+    OK(ws_server_new(&config, &recorder.server));
+    OK(ws_server_listen(recorder.server, url));
+    OK(ws_server_start(recorder.server));
+    for (round = 0; round < 2; round++) {
+        int fd = raw_connect_unix(url + strlen("unix:"));
+        int other = raw_connect_unix(url + strlen("unix:"));
+        int i;
+
+        raw_upgrade(fd);
+        slow_conn = EXPECT(&recorder, OPENED, ANY_SUCH)->conn;
+        raw_upgrade(other);
+        EXPECT(&recorder, OPENED, ANY_SUCH);
+        // The kernel has its fill, and a third of the queue is used.
+        while (ws_server_buffered(recorder.server, slow_conn) < MOST_QUEUE / 3) {
+            OK(ws_server_send(recorder.server, slow_conn, WS_BINARY, data, 1000));
+            raw_echo(other, "been round");
+            raw_echo(other, "and again");
+        }
+        CHECK(ws_server_buffered(recorder.server, slow_conn) < MOST_QUEUE / 2);
+        if (round == 0)
+            raw_text(fd, "go");
+        else
+            CHECK_STATUS(ws_server_send(recorder.server, slow_conn, WS_BINARY, data, sizeof data), WS_ERR_AGAIN);
+        for (i = 0; i < 20; i++)
+            raw_echo(other, "been round");
+        CHECK(count_of(&recorder, WRITABLE, slow_conn) <= 1);
+        do
+            CHECK(raw_read_data(fd, &frame));
+        while (frame.len != MOST_LEN);
+        CHECK(count_of(&recorder, WRITABLE, slow_conn) > 0);
+        close(fd);
+        close(other);
+    }
+    server_end(&recorder);
+}
+
 static void sizes_at_the_limit(void)
 {
     enum { QUEUE = 70000 };
@@ -434,6 +502,7 @@ int main(int argc, char **argv)
     RUN(order_from_several_threads);
     RUN(order_within_a_callback);
     RUN(a_full_queue);
+    RUN(a_large_message_waits);
     RUN(sizes_at_the_limit);
     RUN(broadcast_leaves_out_who_is_full);
     RUN(topics_reach_their_subscribers);

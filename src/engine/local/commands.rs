@@ -85,7 +85,10 @@ impl Local {
             Command::WantRoom { id } => {
                 if let Some(conn) = self.conns.get_mut(id) {
                     conn.flags.set(Flags::WANTS_ROOM, true);
-                    self.touch(id);
+                    // Else there is more room when some of it has gone, and not before.
+                    if conn.queued() + conn.stream.unsent() == 0 {
+                        self.touch(id);
+                    }
                 }
             }
             Command::Broadcast { topic, frame } => self.broadcast(topic.as_deref(), &frame),

@@ -525,8 +525,9 @@ impl Local {
             now: self.now,
         };
         let result = body(connection, &mut io);
-        // Flushing puts the outbox back into the pool.
-        if !dirty {
+        // Flushing puts the outbox back into the pool. What was refused changes nothing: on_writable would be told at once,
+        // of no more room than there is, again and again.
+        if !dirty && !matches!(result, Err(SendError::Full)) {
             self.touch(id);
         }
         match result {
