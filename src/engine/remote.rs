@@ -138,6 +138,8 @@ struct Mirror {
     /// Bytes in the outbox when the loop last told.
     queued: u32,
     takes: Takes,
+    /// A WantRoom is among the commands.
+    wants_room: bool,
     deflate: Option<Agreed>,
 }
 
@@ -155,6 +157,7 @@ const VACANT: Mirror = Mirror {
     pending: 0,
     queued: 0,
     takes: Takes::Nothing,
+    wants_room: false,
     deflate: None,
 };
 
@@ -268,7 +271,13 @@ impl Remote {
         let takes = mirror.after(&command)?;
         let full = bytes > 0 && mirror.buffered().saturating_add(bytes) > limit;
         if full {
-            self.post(&mut inbox, Command::WantRoom { id })?;
+            // Once: who tries again and again while the loop is busy must not fill the inbox.
+            if !mirror.wants_room {
+                self.post(&mut inbox, Command::WantRoom { id })?;
+                if let Some(mirror) = inbox.mirror(id) {
+                    mirror.wants_room = true;
+                }
+            }
             return Err(Status::Again);
         }
         self.post(&mut inbox, command)?;
@@ -277,6 +286,13 @@ impl Remote {
             mirror.takes = takes;
         }
         Ok(())
+    }
+
+    /// The loop has taken a WantRoom.
+    pub fn room_is_wanted(&self, id: ConnId) {
+        if let Some(mirror) = self.inbox.lock().mirror(id) {
+            mirror.wants_room = false;
+        }
     }
 
     /// The loop's thread begins a message in pieces: from now on others cannot send. False: there

@@ -298,6 +298,39 @@ static void a_large_message_waits(void)
     server_end(&recorder);
 }
 
+// A callback takes its time, and a thread tries again and again: that takes no memory.
+static void nap_in_message(struct recorder *unused, const struct event *event)
+{
+    (void)unused;
+    if (event->what == MESSAGE)
+        for (long long until = now_ms() + 200; now_ms() < until;)
+            nap();
+}
+
+static void trying_again_takes_no_memory(void)
+{
+    static const char data[1000];
+    ws_server_config config = begin();
+    ws_conn_id conn;
+    uint16_t port;
+    long long before;
+    int refused = 0;
+    int fd;
+
+    config.max_send_queue = 10000;
+    recorder.hook = nap_in_message;
+    port = server_start(&recorder, &config);
+    fd = peer_open(&recorder, port, &conn);
+    raw_text(fd, "go");
+    before = rss_bytes(0);
+    while (count_of(&recorder, MESSAGE, conn) == 0)
+        refused += ws_server_send(recorder.server, conn, WS_BINARY, data, sizeof data) == WS_ERR_AGAIN;
+    CHECK(refused > 100);
+    CHECK(rss_bytes(0) < before + (8 << 20));
+    close(fd);
+    server_end(&recorder);
+}
+
 static void sizes_at_the_limit(void)
 {
     enum { QUEUE = 70000 };
@@ -503,6 +536,7 @@ int main(int argc, char **argv)
     RUN(order_within_a_callback);
     RUN(a_full_queue);
     RUN(a_large_message_waits);
+    RUN(trying_again_takes_no_memory);
     RUN(sizes_at_the_limit);
     RUN(broadcast_leaves_out_who_is_full);
     RUN(topics_reach_their_subscribers);

@@ -83,6 +83,7 @@ impl Local {
                 self.obeyed(id, 0, done);
             }
             Command::WantRoom { id } => {
+                self.remote.room_is_wanted(id);
                 if let Some(conn) = self.conns.get_mut(id) {
                     conn.flags.set(Flags::WANTS_ROOM, true);
                     // Else there is more room when some of it has gone, and not before.
