@@ -89,7 +89,7 @@ impl Turn<'_> {
         }
         self.driver.woken(self.engine);
         let wait = self.with(|l| l.sleep(timeout)).unwrap_or(0);
-        self.events(wait, buffer)?;
+        let more = self.events(wait, buffer)?;
         if self.engine.remote.has_commands() {
             self.with(Local::take_commands);
         }
@@ -106,14 +106,14 @@ impl Turn<'_> {
         self.settle();
         self.driver.settled(self.engine);
         if self.engine.watched.load(Ordering::Acquire) {
-            self.with(Local::wake_when_due);
+            self.with(|l| l.wake_when_due(more));
         }
         Ok(())
     }
 
-    /// Waits for events, and works them off.
+    /// Waits for events, and works them off. True: the kernel may have more of them.
     #[inline]
-    fn events(&self, mut wait: c_int, buffer: &mut [u8]) -> Result<(), Error> {
+    fn events(&self, mut wait: c_int, buffer: &mut [u8]) -> Result<bool, Error> {
         let mut events = Events::new();
         let epoll = self.engine.remote.epoll();
         let mut seen = 0;
@@ -137,13 +137,13 @@ impl Turn<'_> {
                 }
             }
             if !events.is_full() {
-                return Ok(());
+                return Ok(false);
             }
             // What a deadline waits for may have come long ago, and only not be read yet.
             seen += BATCH;
             let all = seen > self.engine.settings.slots;
             if all || !self.with(|l| l.is_due()).unwrap_or(false) {
-                return Ok(());
+                return Ok(true);
             }
             wait = 0;
         }

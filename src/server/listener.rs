@@ -200,6 +200,8 @@ impl Server {
                 Err(errno) => log::debug(words!("accept: {}", errno)),
             }
         }
+        // A foreign loop that watches for edges is told of the rest.
+        engine.remote().wake();
     }
 
     fn load(&self) -> u32 {

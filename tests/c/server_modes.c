@@ -241,6 +241,43 @@ static void in_a_foreign_epoll_loop(void)
     server_end(&recorder);
 }
 
+// More connections and messages at once than a turn takes, in a foreign loop that is told of news only.
+static void in_an_edge_triggered_loop(void)
+{
+    enum { MANY = 300 };
+    ws_server_config config = begin();
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    int epoll = (int)SYS(epoll_create1(EPOLL_CLOEXEC));
+    char head[4096];
+    int fds[MANY];
+    uint16_t port;
+    int turns = 0;
+    int i;
+
+    port = server_make(&recorder, &config);
+    SYS(epoll_ctl(epoll, EPOLL_CTL_ADD, ws_server_fd(recorder.server), &event));
+    LOOP_UNTIL(epoll, turns > 0);
+    for (i = 0; i < MANY; i++)
+        fds[i] = raw_connect(port);
+    raw_puts(fds[MANY - 1], "GET / HTTP/1.1\r\n" RAW_UPGRADE "\r\n");
+    LOOP_UNTIL(epoll, count_of(&recorder, OPENED, 0) == 1);
+    for (i = 0; i < MANY - 1; i++)
+        raw_puts(fds[i], "GET / HTTP/1.1\r\n" RAW_UPGRADE "\r\n");
+    LOOP_UNTIL(epoll, count_of(&recorder, OPENED, 0) == MANY);
+    for (i = 0; i < MANY; i++) {
+        CHECK(raw_head(fds[i], head, sizeof head));
+        raw_text(fds[i], "all at once");
+    }
+    LOOP_UNTIL(epoll, count_of(&recorder, MESSAGE, 0) == MANY);
+    for (i = 0; i < MANY; i++) {
+        RAW_EXPECT_TEXT(fds[i], "all at once");
+        close(fds[i]);
+    }
+    LOOP_UNTIL(epoll, count_of(&recorder, CLOSED, 0) == MANY);
+    close(epoll);
+    server_end(&recorder);
+}
+
 static char seen_peer[128];
 
 static void note_peer(ws_server *server, ws_conn_id conn, const ws_request *request, void *user)
@@ -601,6 +638,7 @@ int main(int argc, char **argv)
     RUN(poll_by_hand);
     RUN(a_waiting_poll_is_woken_by_stop);
     RUN(in_a_foreign_epoll_loop);
+    RUN(in_an_edge_triggered_loop);
     RUN(several_listeners);
     RUN(unix_socket_files);
     RUN(four_threads_share_the_connections);

@@ -198,9 +198,10 @@ impl Local {
             || self.remote.has_commands()
     }
 
-    /// Who watches the epoll fd is woken when the next turn is due, if nothing happens before.
-    pub fn wake_when_due(&mut self) {
-        let due = if self.has_work() {
+    /// Who watches the epoll fd is woken when the next turn is due, if nothing happens before. `more`: events are left,
+    /// of which who watches for edges was told before.
+    pub fn wake_when_due(&mut self, more: bool) {
+        let due = if more || self.has_work() {
             Some(0)
         } else {
             self.timers.next()
