@@ -71,7 +71,8 @@ impl Server {
 
     /// Before the server is freed: ends its threads and closes all connections with 1001.
     pub fn close_all(&self) -> Result<(), Error> {
-        let started = !self.threads.lock().is_empty();
+        // Else all its threads but one: the caller of `run` serves, too.
+        let started = self.threads.lock().len() == self.engines.len();
         let mine = self.engines.iter().any(Engine::is_mine);
         if mine || (!started && self.engines.iter().any(Engine::is_running)) {
             return Err(reentrant());

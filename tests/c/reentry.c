@@ -218,6 +218,31 @@ static void while_another_thread_runs_it(void)
     server_end(&recorder);
 }
 
+// It runs in a thread of its own, too, which ws_server_free() could join.
+static void free_while_two_threads_run_it(void)
+{
+    struct recorder recorder;
+    ws_server_config config;
+    pthread_t thread;
+    uint16_t port;
+    int fd;
+
+    recorder_init(&recorder);
+    recorder.echo = 1;
+    config = server_config(&recorder);
+    config.threads = 2;
+    port = server_make(&recorder, &config);
+    thread_start(&thread, run_it, recorder.server);
+    fd = raw_open(port);
+    raw_echo(fd, "runs");
+    CHECK_STATUS(ws_server_free(recorder.server), WS_ERR_REENTRANT);
+    raw_echo(fd, "still runs");
+    ws_server_stop(recorder.server);
+    thread_join(thread);
+    close(fd);
+    server_end(&recorder);
+}
+
 static void wrong_polls(void)
 {
     struct recorder recorder;
@@ -328,6 +353,7 @@ int main(int argc, char **argv)
     RUN(across_servers);
     RUN(while_it_runs);
     RUN(while_another_thread_runs_it);
+    RUN(free_while_two_threads_run_it);
     RUN(wrong_polls);
     RUN(stopped_before);
     RUN(stopped_by_its_own_callback);
