@@ -40,7 +40,8 @@ pub fn write(level: c_int, text: &dyn Say) {
     if !enabled(level) {
         return;
     }
-    let line = Line::<512>::from(text);
+    let mut line = Line::<512>::from(text);
+    line.flatten();
     // The lock is not held over the call, so that the sink may replace itself.
     let sink = *SINK.lock();
     if let Some(sink) = sink {

@@ -66,6 +66,32 @@ static void the_peer_closes(void)
     server_end(&recorder);
 }
 
+static char logged[512];
+
+static void keep_line(int level, const char *line, void *user)
+{
+    (void)level;
+    (void)user;
+    if (strstr(line, "ended") != NULL)
+        snprintf(logged, sizeof logged, "%s", line);
+}
+
+// What a peer says is no line of its own in the log.
+static void a_reason_of_several_lines(void)
+{
+    uint16_t port = echo_start(&recorder);
+    ws_conn_id conn;
+    int fd = peer_open(&recorder, port, &conn);
+
+    ws_set_log(keep_line, WS_LOG_INFO, NULL);
+    raw_close_frame(fd, 1000, "one\nan\x1b[31mother\r");
+    CHECK_STR(EXPECT_CLOSED(&recorder, conn, WS_OK, 1000, 1)->reason, "one\nan\x1b[31mother\r");
+    close(fd);
+    server_end(&recorder);
+    ws_set_log(NULL, WS_LOG_NONE, NULL);
+    CHECK_HAS(logged, "1000 one an [31mother ");
+}
+
 static void this_side_closes(void)
 {
     ws_server_config config = begin();
@@ -644,6 +670,7 @@ int main(int argc, char **argv)
 {
     check_begin(argc, argv, 120);
     RUN(the_peer_closes);
+    RUN(a_reason_of_several_lines);
     RUN(this_side_closes);
     RUN(the_peer_vanishes);
     RUN(the_peer_does_not_answer_our_close);
