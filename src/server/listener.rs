@@ -123,6 +123,10 @@ impl Server {
             return Err(Status::InvalidArg
                 .because(words!("fd:{} is not a listening stream socket", number)));
         }
+        // It is ours, and is not to be closed when it cannot be added again.
+        if self.listeners.lock().0.iter().any(|l| l.fd.raw() == number) {
+            return Err(Status::InvalidArg.because(words!("fd:{} is listened at already", number)));
+        }
         let fd = Fd::owning(number);
         socket::adopt(&fd).map_err(|errno| Error::io(errno, words!("fcntl fd:{}", number)))?;
         self.config.settings.prepare(&fd);

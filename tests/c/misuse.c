@@ -333,6 +333,14 @@ static void listen_urls(void)
     SYS(close(pipes[0]));
     SYS(close(pipes[1]));
 
+    // The same one twice: it goes on as the first.
+    snprintf(url, sizeof url, "fd:%d", (int)SYS(dup(taken)));
+    OK(ws_server_listen(server, url));
+    CHECK_STATUS(ws_server_listen(server, url), WS_ERR_INVALID_ARG);
+    CHECK_INT(ws_server_port(server), port);
+    OK(ws_server_free(server));
+    server = new_server();
+
     snprintf(url, sizeof url, "ws://127.0.0.1:%u", (unsigned)port);
     errno = 0;
     CHECK_STATUS(ws_server_listen(server, url), WS_ERR_IO);
