@@ -183,7 +183,6 @@ impl Server {
     }
 
     fn http(&self, engine: &Engine, id: ConnId, view: &RequestView) -> After {
-        engine.counters().http_requests.add(1);
         let request = &view.request;
         if let Err(error) = self.admit_host(request) {
             return self.refuse(engine, id, view, error);
@@ -191,6 +190,7 @@ impl Server {
         if let Err(error) = handshake::check_page(request) {
             return self.refuse(engine, id, view, error);
         }
+        engine.counters().http_requests.add(1);
         let mut reply = Reply::new(None);
         if reply
             .set_body(404, Some(PLAIN_TEXT), b"not found\n")

@@ -464,6 +464,9 @@ static void requests_that_get_no_page(void)
         CHECK(raw_status(head) == 431 || raw_status(head) == 400);
     close(fd);
     free(huge);
+    // None of them got so far as to be counted, and each is a failure.
+    WAIT_UNTIL(server_stats(recorder.server).handshakes_failed == 4);
+    CHECK_INT(server_stats(recorder.server).http_requests, 0);
     server_end(&recorder);
 
     // Without on_http.
