@@ -666,6 +666,80 @@ static void every_call_in_every_callback(void)
     }
 }
 
+static ws_conn_id full;
+static int full_fd;
+static int others_closed;
+static int full_closed;
+static char block[20000];
+
+static void note_full(ws_server *server, ws_conn_id conn, const ws_request *request, void *user)
+{
+    (void)server;
+    (void)request;
+    (void)user;
+    if (full == 0)
+        full = conn;
+}
+
+static void not_after_its_end(ws_server *server, ws_conn_id conn, void *user)
+{
+    (void)server;
+    (void)user;
+    CHECK(conn == full && !full_closed);
+}
+
+// One on_close makes room in the full queue, so that on_writable is owed; the next ends its connection.
+static void room_then_end(ws_server *server, ws_conn_id conn, const ws_close_info *info, void *user)
+{
+    (void)info;
+    (void)user;
+    full_closed |= conn == full;
+    if (conn == full)
+        return;
+    if (others_closed++ == 0) {
+        do
+            while (recv(full_fd, block, sizeof block, MSG_DONTWAIT) > 0)
+                ;
+        while (poll(&(struct pollfd){full_fd, POLLIN, 0}, 1, 50) > 0);
+        OK(ws_server_send(server, full, WS_TEXT, "touched", 7));
+    } else {
+        raw_reset(full_fd);
+        while (ws_server_send(server, full, WS_BINARY, block, sizeof block) == WS_OK)
+            ;
+    }
+}
+
+static void nothing_comes_after_on_close(void)
+{
+    ws_server_config config = begin();
+    uint16_t port;
+    int fds[3];
+    int turns;
+    int i;
+
+    config.on_open = note_full;
+    config.on_writable = not_after_its_end;
+    config.on_close = room_then_end;
+    port = server_make(&recorder, &config);
+    for (i = 0; i < 3; i++) {
+        fds[i] = raw_connect(port);
+        raw_puts(fds[i], "GET / HTTP/1.1\r\n" RAW_UPGRADE "\r\n");
+        while (server_stats(recorder.server).connections_open <= (uint64_t)i)
+            OK(ws_server_poll(recorder.server, 10));
+    }
+    full_fd = fds[0];
+    while (ws_server_send(recorder.server, full, WS_BINARY, block, sizeof block) == WS_OK)
+        for (turns = 0; turns < 5; turns++)
+            OK(ws_server_poll(recorder.server, 0));
+    close(fds[1]);
+    close(fds[2]);
+    while (!full_closed)
+        OK(ws_server_poll(recorder.server, 10));
+    for (turns = 0; turns < 5; turns++)
+        OK(ws_server_poll(recorder.server, 0));
+    server_end(&recorder);
+}
+
 int main(int argc, char **argv)
 {
     check_begin(argc, argv, 120);
@@ -682,5 +756,6 @@ int main(int argc, char **argv)
     RUN(a_close_after_long_work_has_its_whole_time);
     RUN(pongs_that_wait_to_be_read_have_come);
     RUN(every_call_in_every_callback);
+    RUN(nothing_comes_after_on_close);
     return check_end();
 }

@@ -227,7 +227,9 @@ impl Local {
     }
 
     pub fn next_writable(&mut self) -> Option<ConnId> {
-        self.lists.writable.pop_front()
+        let id = self.lists.writable.pop_front()?;
+        // It may have ended since it was listed, and been told so.
+        self.conns.get(id).map(|_| id)
     }
 
     pub fn next_ended(&mut self) -> Option<(ConnId, Ending)> {
