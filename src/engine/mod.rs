@@ -335,11 +335,11 @@ impl Engine {
         if let Some(result) = self.as_owner(|l| l.ping(id, data)) {
             return result;
         }
+        let need = self.need(id, data)?;
         let command = Command::Ping {
             id,
             data: copied(data)?,
         };
-        let need = self.settings.frame_len(data.len());
         self.remote
             .push_to(id, need, self.settings.max_send_queue, command)
     }

@@ -76,6 +76,7 @@ static void utf8(void)
 
 static void control_payloads(void)
 {
+    ws_server_config config;
     char payload[200];
 
     memset(payload, 'p', sizeof payload);
@@ -87,6 +88,17 @@ static void control_payloads(void)
     CHECK_INT(EXPECT(&recorder, PONG, ANY_SUCH)->len, 125);
     OK(ws_server_ping(recorder.server, conn, NULL, 0));
     end();
+
+    // A queue that has no room for it at any time.
+    recorder_init(&recorder);
+    config = server_config(&recorder);
+    config.max_send_queue = 100;
+    port = server_start(&recorder, &config);
+    peer = peer_open(&recorder, port, &conn);
+    CHECK_STATUS(ws_server_ping(recorder.server, conn, payload, 99), WS_ERR_TOO_BIG);
+    OK(ws_server_ping(recorder.server, conn, payload, 98));
+    close(peer);
+    server_end(&recorder);
 }
 
 // RFC 6455 section 7.4; 1012 to 1014 were registered later (IANA).
