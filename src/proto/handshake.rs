@@ -27,7 +27,7 @@ pub use client::{
 };
 pub(crate) use digest::base64;
 pub use extra::check_extra_headers;
-pub use server::{check_request, write_accept, ServerHandshake, VERSION_HEADERS};
+pub use server::{check_request, write_accept, ServerHandshake};
 pub use subprotocols::MAX_SUBPROTOCOLS;
 pub use subprotocols::{check_subprotocols, choose_subprotocol, offered_subprotocols};
 pub use view::RequestView;

@@ -286,6 +286,16 @@ static void refusals(void)
     WAIT_UNTIL(server_stats(recorder.server).handshakes_failed == sizeof statuses / sizeof statuses[0]);
     WAIT_UNTIL(server_stats(recorder.server).connections_total == 0);
 
+    // RFC 9110 section 15.5.22: with 426 "the server MUST send an Upgrade header field", which is ours to write.
+    answer = 426;
+    fd = raw_connect(port);
+    CHECK_INT(raw_try_upgrade(fd, "/refused", "", head, sizeof head), answer);
+    CHECK(raw_header(head, "Upgrade", value, sizeof value));
+    CHECK_STR(value, "websocket");
+    CHECK(raw_header(head, "Sec-WebSocket-Version", value, sizeof value));
+    CHECK_STR(value, "13");
+    close(fd);
+
     // Full: 503, and room again when one leaves.
     fd = raw_open(port);
     close(raw_open(port));

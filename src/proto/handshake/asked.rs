@@ -1,6 +1,6 @@
 //! What a request head asks a server for, and how the answer is a no.
 
-use super::{check_request, ServerHandshake, VERSION_HEADERS};
+use super::{check_request, ServerHandshake};
 use crate::proto::http::{append, HttpError, Reply, Request};
 use crate::proto::OutOfMemory;
 use alloc::vec::Vec;
@@ -53,10 +53,7 @@ pub fn write_refusal(
     Reply {
         status: error.status,
         content_type: Some(PLAIN_TEXT),
-        headers: match error.status {
-            426 => VERSION_HEADERS,
-            _ => b"",
-        },
+        headers: b"",
         body: &body,
         keep_alive: false,
         head_only,

@@ -8,12 +8,6 @@ use crate::proto::OutOfMemory;
 use crate::text::alike;
 use alloc::vec::Vec;
 
-/// Header lines that belong to an answer with status 426: RFC 6455 4.4 wants the
-/// version named, RFC 9110 15.5.22 the protocol to upgrade to, and RFC 9110 7.8
-/// the connection option beside it. (A second `Connection` line joins the first.)
-pub const VERSION_HEADERS: &[u8] =
-    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
-
 /// What the server has to say in its 101.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerHandshake {

@@ -5,6 +5,12 @@ use crate::proto::OutOfMemory;
 use crate::text::{decimal, DIGITS};
 use alloc::vec::Vec;
 
+/// Header lines that belong to an answer with status 426: RFC 6455 4.4 wants the
+/// version named, RFC 9110 15.5.22 the protocol to upgrade to, and RFC 9110 7.8
+/// the connection option beside it. (A second `Connection` line joins the first.)
+const VERSION_HEADERS: &[u8] =
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+
 /// A response with its body. Everything in it has been checked by the caller
 /// ([`is_token`](super::is_token), [`is_field_value`](super::is_field_value)).
 ///
@@ -51,6 +57,10 @@ impl Reply<'_> {
         } else {
             b"Connection: close\r\n"
         };
+        let upgrade = match status {
+            426 => VERSION_HEADERS,
+            _ => b"",
+        };
         let body = if bodiless || self.head_only {
             b""
         } else {
@@ -73,6 +83,7 @@ impl Reply<'_> {
                 length,
                 length_end,
                 connection,
+                upgrade,
                 self.headers,
                 b"\r\n",
                 body,
