@@ -778,7 +778,8 @@ void ws_set_log(ws_log_fn log, int max_level, void *user);
 // "GET", "HEAD", ... "" if request is NULL.
 const char *ws_request_method(const ws_request *request);
 
-// The path without the query, as sent: begins with '/', percent-encoding not undone.
+// The path without the query, as sent: begins with '/', percent-encoding not undone. "*" in a
+// server-wide OPTIONS request.
 const char *ws_request_path(const ws_request *request);
 
 // What follows the '?', as sent; "" if there is none.

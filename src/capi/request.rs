@@ -19,7 +19,8 @@ pub unsafe extern "C" fn ws_request_method(request: *const ws_request) -> *const
     guard::request(request).map_or(guard::EMPTY, |r| r.method().as_ptr())
 }
 
-/// The path without the query, as sent: begins with '/', percent-encoding not undone.
+/// The path without the query, as sent: begins with '/', percent-encoding not undone. "*" in a
+/// server-wide OPTIONS request.
 #[no_mangle]
 pub unsafe extern "C" fn ws_request_path(request: *const ws_request) -> *const c_char {
     guard::request(request).map_or(guard::EMPTY, |r| r.path().as_ptr())

@@ -392,6 +392,11 @@ static void pages(void)
     char value[64];
     int fd = raw_connect(port);
 
+    // No path but one that begins with '/', except for OPTIONS.
+    CHECK_INT(ask(port, "GET * HTTP/1.1\r\n" RAW_UPGRADE "\r\n"), 400);
+    CHECK_INT(ask(port, "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"), 404);
+    CHECK_STR(seen, "OPTIONS|*||(none)|(none)|(none)|(none)");
+
     // Several requests one after the other.
     raw_puts(fd, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     CHECK(raw_head(fd, head, sizeof head));
@@ -440,7 +445,7 @@ static void pages(void)
     check_page(fd, 200, "<p>hello");
     raw_expect_end(fd);
     close(fd);
-    WAIT_UNTIL(server_stats(recorder.server).http_requests == 9);
+    WAIT_UNTIL(server_stats(recorder.server).http_requests == 10);
     server_end(&recorder);
 }
 

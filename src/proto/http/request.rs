@@ -35,7 +35,7 @@ impl Request {
             return Err(HttpError::bad_request("the request line is malformed"));
         };
 
-        let target = Target::parse(target)?;
+        let target = Target::parse(target, method)?;
         let method = Span::of(method.as_bytes(), &head);
         let path = Span::of(target.path.as_bytes(), &head);
         let query = Span::of(target.query.as_bytes(), &head);
@@ -157,7 +157,7 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn parse(target: &'a str) -> Result<Self, HttpError> {
+    fn parse(target: &'a str, method: &str) -> Result<Self, HttpError> {
         // RFC 3986 2: a URI is made of visible ASCII; a fragment is never sent.
         if !target.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
             return Err(HttpError::bad_request(
@@ -166,8 +166,8 @@ impl<'a> Target<'a> {
         }
         let (authority, rest) = match absolute(target) {
             Some((authority, rest)) => (Some(authority), rest),
-            // asterisk-form, for OPTIONS
-            None if target == "*" => (None, target),
+            // RFC 9112 3.2.4: the asterisk-form "is only used for a server-wide OPTIONS request".
+            None if target == "*" && method == "OPTIONS" => (None, target),
             None if target.starts_with('/') => (None, target),
             None => return Err(HttpError::bad_request("the request target is not a path")),
         };
