@@ -5,7 +5,7 @@
 //            library's own after ws_*_start(). Functions marked [any thread] may be called from
 //            every thread, also while it runs; the others before it runs, or in a callback.
 //            Callbacks run in the thread that runs the handle, and may call everything on their
-//            handle except run, start, poll and free, which answer WS_ERR_REENTRANT there.
+//            handle except run, start, poll, listen and free, which answer WS_ERR_REENTRANT there.
 //            A ws_proto has no thread and no callbacks: one thread at a time may use it.
 // Ownership: libws copies what you pass in. You free what ws_*_new() gave you. Pointers handed to
 //            a callback die when it returns.
@@ -763,7 +763,7 @@ const char *ws_strerror(int status);
 
 // What failed last in the calling thread, in words, such as "bind 0.0.0.0:80: Permission denied"
 // or "ws_server_config.path must begin with '/'". Set by every call that returns a status other
-// than WS_OK and by ws_server_port() and the like when they have nothing to tell; not cleared by
+// than WS_OK, and by ws_server_port() and the like when the handle is NULL; not cleared by
 // success. [any thread] Never NULL ("" at first); lives until the thread's next failing call or
 // its end.
 const char *ws_last_error(void);

@@ -61,7 +61,7 @@ pub extern "C" fn ws_strerror(status: c_int) -> *const c_char {
 
 /// What failed last in the calling thread, in words, such as "bind 0.0.0.0:80: Permission denied"
 /// or "ws_server_config.path must begin with '/'". Set by every call that returns a status other
-/// than WS_OK and by ws_server_port() and the like when they have nothing to tell; not cleared by
+/// than WS_OK, and by ws_server_port() and the like when the handle is NULL; not cleared by
 /// success. [any thread] Never NULL ("" at first); lives until the thread's next failing call or
 /// its end.
 #[no_mangle]
