@@ -514,6 +514,36 @@ static void note_signal_mask(struct recorder *unused, const struct event *event)
         pthread_sigmask(SIG_BLOCK, NULL, &blocked);
 }
 
+// What is queued before the server is freed goes out first, also when no loop has come by meanwhile.
+static void free_sends_what_is_queued(void)
+{
+    ws_server_config config = begin();
+    uint16_t port = server_make(&recorder, &config);
+    int fds[2];
+    ws_conn_id conns[2];
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        fds[i] = raw_connect(port);
+        raw_puts(fds[i], "GET / HTTP/1.1\r\n" RAW_UPGRADE "\r\n");
+        while (count_of(&recorder, OPENED, 0) <= i)
+            OK(ws_server_poll(recorder.server, 10));
+        conns[i] = EXPECT(&recorder, OPENED, ANY_SUCH)->conn;
+        CHECK(raw_head(fds[i], (char[4096]){0}, 4096));
+    }
+    OK(ws_server_send(recorder.server, conns[0], WS_TEXT, "goodbye", 7));
+    OK(ws_server_broadcast(recorder.server, WS_TEXT, "to all", 6));
+    OK(ws_server_close(recorder.server, conns[1], 4000, "own"));
+    server_end(&recorder);
+    RAW_EXPECT_TEXT(fds[0], "goodbye");
+    RAW_EXPECT_TEXT(fds[0], "to all");
+    RAW_EXPECT_CLOSE(fds[0], 1001, NULL);
+    RAW_EXPECT_TEXT(fds[1], "to all");
+    RAW_EXPECT_CLOSE(fds[1], 4000, "own");
+    close(fds[0]);
+    close(fds[1]);
+}
+
 static void own_threads_take_no_signals(void)
 {
     ws_server_config config = begin();
@@ -645,6 +675,7 @@ int main(int argc, char **argv)
     RUN(free_with_live_connections_1);
     RUN(free_with_live_connections_4);
     RUN(free_does_not_wait_for_the_silent);
+    RUN(free_sends_what_is_queued);
     RUN(own_threads_take_no_signals);
     RUN(every_fd_is_closed_on_exec);
     RUN(the_config_is_copied);

@@ -121,6 +121,8 @@ impl Local {
     pub fn close_every(&mut self, code: u16) {
         // No turn is under way, and the last may have been long ago.
         self.tell_time(coarse_ms());
+        // What was asked for before goes before.
+        self.take_commands();
         for slot in 0..self.conns.slots() {
             let Some(id) = self.conns.id_at(slot) else {
                 continue;
