@@ -29,6 +29,8 @@ pub struct Outgoing {
     closing: Mutex<Option<Closing>>,
     /// No message is taken any more.
     over: AtomicBool,
+    /// on_open is being called: what is queued follows what it sends.
+    opening: AtomicBool,
 }
 
 struct Closing {
@@ -45,7 +47,13 @@ impl Outgoing {
             busy: AtomicBool::new(false),
             closing: Mutex::new(None),
             over: AtomicBool::new(false),
+            opening: AtomicBool::new(false),
         }
+    }
+
+    /// on_open begins or has ended.
+    pub fn set_opening(&self, opening: bool) {
+        self.opening.store(opening, Ordering::Relaxed);
     }
 
     /// Some message is not handed to a connection.
@@ -106,6 +114,9 @@ impl Client {
     /// thread can. True: there were some.
     pub(super) fn pump(&self, window: usize) -> bool {
         let Ok(id) = self.current() else { return false };
+        if self.outgoing.opening.load(Ordering::Relaxed) {
+            return false;
+        }
         let mut any = false;
         let settings = &self.config.settings;
         let mut queue = self.outgoing.queue.lock();

@@ -321,8 +321,10 @@ impl Client {
             state.opened_at = monotonic_ms();
             log::info(words!("connected to {}", self.target(&state).host_header()));
         }
+        self.outgoing.set_opening(true);
         self.current.store(id.0, Ordering::Release);
         self.handler.open();
+        self.outgoing.set_opening(false);
         // After what on_open has sent, a login as a rule.
         self.pump(super::outgoing::WINDOW);
         After::Opened

@@ -116,6 +116,41 @@ static void before_and_after_the_connection(void)
     client_end(&client);
 }
 
+static void put_and_say_hello(struct recorder *recorder, const struct event *event)
+{
+    if (event->what != OPENED)
+        return;
+    OK(ws_client_enqueue(recorder->client, WS_TEXT, "two", 3, NULL));
+    OK(ws_client_send(recorder->client, WS_TEXT, "hello", 5));
+    OK(ws_client_enqueue(recorder->client, WS_TEXT, "three", 5, NULL));
+    OK(ws_client_send_piece(recorder->client, WS_TEXT, "again", 5, 1));
+}
+
+static void what_on_open_sends_comes_before_what_it_queues(void)
+{
+    uint16_t port;
+    int listener = raw_listen(&port);
+    ws_client_config config = begin(port);
+    int fd;
+
+    client.hook = put_and_say_hello;
+    make(&config);
+    CHECK_INT(put("one"), 1);
+    OK(ws_client_start(client.client));
+    fd = raw_serve(listener);
+    expect_frame(fd, "hello");
+    expect_frame(fd, "again");
+    expect_frame(fd, "one");
+    expect_frame(fd, "two");
+    expect_frame(fd, "three");
+    expect_sent(1, WS_OK);
+    expect_sent(2, WS_OK);
+    expect_sent(3, WS_OK);
+    close(fd);
+    close(listener);
+    client_end(&client);
+}
+
 // A server that reads little and resets: what was not told as sent comes again, in order, on the next connection.
 static void what_the_kernel_had_not_taken_goes_again(void)
 {
@@ -741,6 +776,7 @@ int main(int argc, char **argv)
 
     check_begin(argc, argv, 120);
     RUN(before_and_after_the_connection);
+    RUN(what_on_open_sends_comes_before_what_it_queues);
     RUN(what_the_kernel_had_not_taken_goes_again);
     RUN(a_reset_loses_what_the_peer_had_only);
     // The kernel's own timeouts do not wait for a slow machine.
