@@ -27,7 +27,13 @@ impl Client {
             if let Err(error) = crate::guard::contain(|| client.serve()) {
                 log::info(words!("client ended: {}", error.status));
             }
+            client.controls.running.store(false, Ordering::Release);
         });
+        // One that was started before has ended, else this one could not begin.
+        let ended = self.thread.lock().take();
+        if let Some(thread) = ended {
+            thread.join();
+        }
         match Thread::spawn(body) {
             Ok(thread) => {
                 *self.thread.lock() = Some(thread);

@@ -322,6 +322,25 @@ static void stopped_by_its_own_callback(void)
     server_end(&recorder);
 }
 
+// A client whose own thread has ended is run by nobody.
+static void after_its_thread_has_ended(void)
+{
+    struct recorder recorder;
+    ws_client_config config;
+
+    recorder_init(&recorder);
+    config = client_config(&recorder, "ws://127.0.0.1:1/");
+    OK(ws_client_new(&config, &recorder.client));
+    OK(ws_client_start(recorder.client));
+    CHECK_INT(EXPECT(&recorder, CLOSED, 0)->status, WS_ERR_IO);
+    WAIT_UNTIL(ws_client_poll(recorder.client, 0) == WS_ERR_CLOSED);
+    CHECK_STATUS(ws_client_run(recorder.client), WS_ERR_IO);
+    OK(ws_client_start(recorder.client));
+    WAIT_UNTIL(ws_client_poll(recorder.client, 0) == WS_ERR_CLOSED);
+    CHECK_INT(recorder.count, 1);
+    client_end(&recorder);
+}
+
 static void free_without_running(void)
 {
     struct recorder recorder;
@@ -357,6 +376,7 @@ int main(int argc, char **argv)
     RUN(wrong_polls);
     RUN(stopped_before);
     RUN(stopped_by_its_own_callback);
+    RUN(after_its_thread_has_ended);
     RUN(free_without_running);
     return check_end();
 }
