@@ -354,7 +354,7 @@ impl Client {
             Some(_) if *redirects >= self.config.max_redirects => {
                 Some(Err("more redirects than max_redirects"))
             }
-            Some(location) => Some(follow(url, location)),
+            Some(location) => Some(follow(&self.config.url, url, location)),
             None => None,
         };
         Hints {

@@ -19,8 +19,12 @@ pub fn same_origin(a: &ClientUrl, b: &ClientUrl) -> bool {
 }
 
 /// The URL that `location`, the value of a Location header, means at `from`. http and https stand
-/// for ws and wss. Credentials of the URL go along only within the same origin.
-pub fn follow(from: &ClientUrl, location: &[u8]) -> Result<ClientUrl, &'static str> {
+/// for ws and wss. The credentials of `own`, the URL of the application, go along only to its origin.
+pub fn follow(
+    own: &ClientUrl,
+    from: &ClientUrl,
+    location: &[u8],
+) -> Result<ClientUrl, &'static str> {
     let location = core::str::from_utf8(trim(location)).map_err(|_| BAD)?;
     // A fragment is for the one who asked (RFC 9110 10.2.2), and a WebSocket URI has none.
     let (location, _) = cut_before(location, b"#");
@@ -29,8 +33,8 @@ pub fn follow(from: &ClientUrl, location: &[u8]) -> Result<ClientUrl, &'static s
         return Err("the server redirects from wss to ws, which is never followed");
     }
     // It is not for the server to say who we are.
-    to.authorization = match &from.authorization {
-        Some(value) if same_origin(from, &to) => Some(copy(&[value])?),
+    to.authorization = match &own.authorization {
+        Some(value) if same_origin(own, &to) => Some(copy(&[value])?),
         _ => None,
     };
     Ok(to)
@@ -160,7 +164,7 @@ mod tests {
         ];
         for (from, location, expected) in table {
             let from = ClientUrl::parse(from).expect(from);
-            let to = follow(&from, location.as_bytes()).map(|url| shown(&url));
+            let to = follow(&from, &from, location.as_bytes()).map(|url| shown(&url));
             assert_eq!(
                 to.unwrap_or_default(),
                 expected,
@@ -169,9 +173,9 @@ mod tests {
             );
         }
         let from = ClientUrl::parse("ws://h").expect("a URL");
-        assert!(follow(&from, b"/\xff").is_err());
+        assert!(follow(&from, &from, b"/\xff").is_err());
         let local = ClientUrl::parse("ws+unix:/s:/a").expect("a URL");
-        let to = follow(&local, b"/b").expect("within the socket");
+        let to = follow(&local, &local, b"/b").expect("within the socket");
         assert_eq!((to.unix.as_deref(), &*to.resource), (Some("/s"), "/b"));
     }
 
@@ -186,14 +190,16 @@ mod tests {
             ("ws://i:81/", false),
             ("wss://h:81/", false),
         ] {
-            let to = follow(&from, location.as_bytes()).expect(location);
+            let to = follow(&from, &from, location.as_bytes()).expect(location);
             assert_eq!(to.authorization.is_some(), kept, "{location}");
             assert_eq!(same_origin(&from, &to), kept, "{location}");
         }
         // The server does not choose them.
-        let elsewhere = follow(&from, b"ws://v:q@i/").expect("a URL");
+        let elsewhere = follow(&from, &from, b"ws://v:q@i/").expect("a URL");
         assert_eq!(elsewhere.authorization, None);
-        let here = follow(&from, b"ws://v:q@h:81/").expect("a URL");
+        let here = follow(&from, &from, b"ws://v:q@h:81/").expect("a URL");
         assert_eq!(here.authorization, from.authorization);
+        let back = follow(&from, &elsewhere, b"ws://h:81/").expect("a URL");
+        assert_eq!(back.authorization, from.authorization);
     }
 }

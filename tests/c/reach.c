@@ -613,7 +613,10 @@ static void redirects(void)
     check_header(request, "Authorization", "(none)");
     check_header(request, "Cookie", "(none)");
     check_header(request, "X-One", "1");
-    fd = raw_serve(listeners[0]);
+    // And back again: they are for this server.
+    fd = raw_answer(listeners[0], GOOD_ANSWER "\r\n", request, sizeof request);
+    check_header(request, "Authorization", "Basic dTpw");
+    check_header(request, "Cookie", "secret");
     EXPECT(&client, OPENED, 0);
     CHECK_INT(ws_client_http_status(client.client), 101);
     close(fd);
