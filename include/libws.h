@@ -516,7 +516,8 @@ typedef struct {
     const char *subprotocols;
     // Extra request headers, "Name: value\r\n" each [none]. Those that libws writes itself are
     // refused (Host, Upgrade, Connection, Content-Length, Transfer-Encoding, Sec-WebSocket-*), and
-    // so are control characters and anything that is not ASCII.
+    // so are control characters and anything that is not ASCII, Authorization beside bearer_token or
+    // a user in url, and Cookie beside cookies or keep_cookies.
     const char *headers;
     // Milliseconds for all of it: name lookup, every address tried, proxy, redirects, HTTP upgrade
     // [10000].

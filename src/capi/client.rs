@@ -32,7 +32,8 @@ pub struct ws_client_config {
     pub subprotocols: *const c_char,
     /// Extra request headers, "Name: value\r\n" each [none]. Those that libws writes itself are
     /// refused (Host, Upgrade, Connection, Content-Length, Transfer-Encoding, Sec-WebSocket-*), and
-    /// so are control characters and anything that is not ASCII.
+    /// so are control characters and anything that is not ASCII, Authorization beside bearer_token or
+    /// a user in url, and Cookie beside cookies or keep_cookies.
     pub headers: *const c_char,
     /// Milliseconds for all of it: name lookup, every address tried, proxy, redirects, HTTP upgrade
     /// [10000].

@@ -121,6 +121,7 @@ impl ws_client_config {
             headers.as_deref(),
             bearer.as_deref(),
             cookies.as_deref(),
+            self.keep_cookies != 0,
         )?;
         let limits = Limits {
             max_message: message_limit(self.max_message_size, self.on_piece.is_some()),
@@ -173,11 +174,12 @@ impl ws_client_config {
 }
 
 /// Who we are is said once.
-fn check_identity(
+pub fn check_identity(
     url: &ClientUrl,
     headers: Option<&str>,
     bearer: Option<&str>,
     cookies: Option<&str>,
+    keep_cookies: bool,
 ) -> Result<(), Error> {
     let (mut authorization, mut cookie) = (false, false);
     let mut lines = headers.unwrap_or_default();
@@ -192,9 +194,10 @@ fn check_identity(
     let token = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic());
     let list = |c: &str| !c.is_empty() && is_field_value(c.as_bytes());
     let wrong = if who.iter().filter(|w| **w).count() > 1 {
-        "bearer_token: the URL, headers and bearer_token are not to say together who asks"
-    } else if cookies.is_some() && cookie {
-        "cookies: headers hold a Cookie already"
+        "url, headers and bearer_token are not to say together who asks"
+    } else if (cookies.is_some() || keep_cookies) && cookie {
+        // RFC 6265 5.4: "the user agent MUST NOT attach more than one Cookie header field".
+        "cookies, keep_cookies: headers hold a Cookie already"
     } else if !bearer.is_none_or(token) {
         "bearer_token is empty or holds what no token can hold"
     } else if !cookies.is_none_or(list) {

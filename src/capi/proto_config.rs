@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use super::config::{
-    check_headers, check_subprotocols, interval, message_limit, or, parsed_url, send_queue, text,
+    check_headers, check_identity, check_subprotocols, interval, message_limit, or, parsed_url, send_queue, text,
     CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PONG_TIMEOUT,
 };
 use super::deflate;
@@ -43,6 +43,7 @@ impl ws_proto_config {
             Some(url) if is_client => {
                 check_headers(headers.as_deref())?;
                 let url = parsed_url(url)?;
+                check_identity(&url, headers.as_deref(), None, None, false)?;
                 Some(ProtoRequest { url, headers })
             }
             None if !is_client && headers.is_none() => None,

@@ -49,6 +49,7 @@ static void config_is_checked(void)
         {{.role = WS_CLIENT, .url = "ws://a", .headers = "X"}, "headers"},
         {{.role = WS_CLIENT, .url = "ws://a", .headers = "Host: b\r\n"}, "headers"},
         {{.role = WS_CLIENT, .url = "ws://a", .headers = "X: a\nb"}, "headers"},
+        {{.role = WS_CLIENT, .url = "ws://u:p@a", .headers = "Authorization: b\r\n"}, "headers"},
         {{.role = WS_SERVER, .url = "ws://a"}, "url"},
         {{.role = WS_SERVER, .headers = "X: y"}, "headers"},
         {{.role = WS_SERVER, .subprotocols = "a,,b"}, "subprotocol"},

@@ -544,6 +544,9 @@ static void credentials(void)
     config.headers = "COOKIE: x";
     config.cookies = "a=b";
     refused(&config, "cookies");
+    config.cookies = NULL;
+    config.keep_cookies = 1;
+    refused(&config, "keep_cookies");
     config = begin("ws://h");
     config.cookies = "a=b\r\nX: y";
     refused(&config, "cookies");
