@@ -594,8 +594,8 @@ typedef struct {
     // most 16 of 8 KiB together [0].
     int keep_cookies;
     // How many redirects of an attempt are followed [none]. Never from wss to ws. Authorization and
-    // Cookie headers, bearer_token, cookies and the user of the URL go along only while scheme, host
-    // and port stay the same; a user in a redirect's URL is not used. Kept cookies (keep_cookies) go
+    // Cookie headers, bearer_token, cookies and the user of the URL go only to scheme, host and port
+    // of url; a user in a redirect's URL is not used. Kept cookies (keep_cookies) go
     // where RFC 6265 lets them: to the host that has set them, whatever the port.
     uint32_t max_redirects;
     // Seconds without a packet from the server after which the kernel probes it, four times within as
@@ -1079,8 +1079,8 @@ ws_status ws_client_ping(ws_client *client, const void *data, size_t len);
 
 // Closes for good: starts the closing handshake as ws_server_close() does, or gives up connecting.
 // What ws_client_enqueue() has taken goes first, as long as the server takes it, for
-// close_timeout_ms at most. on_close follows if there is a connection or an attempt; no further
-// attempt is made.
+// close_timeout_ms at most; meanwhile messages still come, and ws_client_send() still works. on_close
+// follows if there is a connection or an attempt; no further attempt is made.
 // WS_ERR_CLOSED: already closing or closed. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG
 // (reason), WS_ERR_NO_MEMORY. [any thread]
 ws_status ws_client_close(ws_client *client, uint16_t code, const char *reason);
