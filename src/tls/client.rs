@@ -69,7 +69,7 @@ impl ClientTls {
         Ok(ClientTls {
             config: Arc::new(config),
             name: match &source.server_name {
-                Some(name) => Some(named(name)?),
+                Some(name) => Some(named(name, "tls_server_name")?),
                 // Found out now if it is none.
                 None => name_of(host).map(|_| None)?,
             },
@@ -95,7 +95,7 @@ impl fmt::Debug for ClientTls {
 
 fn name_of(host: &Host) -> Result<ServerName<'static>, Error> {
     match host {
-        Host::Name(name) => named(name),
+        Host::Name(name) => named(name, "url"),
         Host::V4(ip) => Ok(ServerName::IpAddress(IpAddr::V4((*ip).into()))),
         Host::V6(ip) => {
             let ip = core::net::Ipv6Addr::from(*ip).segments();
@@ -104,11 +104,12 @@ fn name_of(host: &Host) -> Result<ServerName<'static>, Error> {
     }
 }
 
-fn named(name: &str) -> Result<ServerName<'static>, Error> {
+fn named(name: &str, field: &str) -> Result<ServerName<'static>, Error> {
     let parsed = ServerName::try_from(name).map(|name| name.to_owned());
     parsed.map_err(|_| {
         Status::InvalidArg.because(words!(
-            "\"{}\" is no name that a certificate could be for",
+            "{}: \"{}\" is no name that a certificate could be for",
+            field,
             name
         ))
     })

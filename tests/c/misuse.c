@@ -280,6 +280,10 @@ static void client_fields(void)
         config.tls_pins = NULL, config.tls_cert = "x", client_refused(&config, WS_ERR_INVALID_ARG, "tls_cert alone");
         config.tls_cert = NULL, config.tls_key = "x", client_refused(&config, WS_ERR_INVALID_ARG, "tls_key alone");
         config.tls_key = NULL, config.tls_server_name = "a b", client_refused(&config, WS_ERR_INVALID_ARG, "tls_server_name");
+        CHECK_HAS(ws_last_error(), "tls_server_name");
+        config.tls_server_name = NULL, config.url = "wss://-/", client_refused(&config, WS_ERR_INVALID_ARG, "url");
+        CHECK_HAS(ws_last_error(), "url");
+        config.url = "wss://127.0.0.1/";
         config.tls_server_name = "\xff", client_refused(&config, WS_ERR_INVALID_ARG, "tls_server_name");
     } else {
         config = good, config.url = "wss://127.0.0.1/", client_refused(&config, WS_ERR_UNSUPPORTED, "wss");
