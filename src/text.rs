@@ -240,7 +240,8 @@ impl<const N: usize> Line<N> {
     /// Makes it one line, whatever a peer has put in: control characters become spaces.
     pub fn flatten(&mut self) {
         let text = self.bytes.iter_mut().take(self.len);
-        text.filter(|b| b.is_ascii_control()).for_each(|b| *b = b' ');
+        text.filter(|b| b.is_ascii_control())
+            .for_each(|b| *b = b' ');
     }
 
     pub fn as_bytes(&self) -> &[u8] {

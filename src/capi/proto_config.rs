@@ -3,8 +3,8 @@
 use alloc::string::String;
 
 use super::config::{
-    check_headers, check_identity, check_subprotocols, interval, message_limit, or, parsed_url, send_queue, text,
-    CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PONG_TIMEOUT,
+    check_headers, check_identity, check_subprotocols, interval, message_limit, or, parsed_url,
+    send_queue, text, CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, PONG_TIMEOUT,
 };
 use super::deflate;
 use super::proto::ws_proto_config;
