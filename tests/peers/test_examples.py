@@ -367,8 +367,9 @@ def test_dashboard(serve):
         assert hello["cores"] > 0 and hello["host"] and hello["libws"]
 
         samples = [receive_type(ws, "sample") for _ in range(5)]
-        steps = [b["t"] - a["t"] for a, b in zip(samples, samples[1:])]
-        assert all(50 <= step for step in steps) and min(steps) <= 150, steps
+        # A busy machine makes one late, not the rate another one.
+        assert 200 <= samples[-1]["t"] - samples[0]["t"] < 3000
+        assert all(a["t"] <= b["t"] for a, b in zip(samples, samples[1:]))
         sample = samples[-1]
         assert 0 <= sample["cpu"] <= 100
         assert 0 < sample["mem_used"] < sample["mem_total"]
@@ -381,7 +382,7 @@ def test_dashboard(serve):
             assert receive_type(each, "rate") == {"type": "rate", "rate": 50}
         receive_type(ws, "sample")  # maybe of the old rate still
         samples = [receive_type(ws, "sample") for _ in range(11)]
-        assert 180 <= samples[-1]["t"] - samples[0]["t"] < 600
+        assert 100 <= samples[-1]["t"] - samples[0]["t"] < 900
 
     with open_ws(program.ws_url + "/live") as ws:
         assert receive_type(ws, "hello")["rate"] == 50
