@@ -42,10 +42,14 @@ static void open_noting(ws_server *server, ws_conn_id conn, const ws_request *re
     server_opened(server, conn, request, user);
 }
 
-// GET and HEAD of "/", "/long" and "/empty".
+// More than the kernel keeps for a connection.
+enum { HUGE_PAGE = 6000000 };
+
+// GET and HEAD of "/", "/long", "/huge" and "/empty".
 static void on_http(ws_server *server, const ws_request *request, ws_response *response, void *user)
 {
     static char page[100000];
+    static char huge[HUGE_PAGE];
 
     (void)server;
     (void)user;
@@ -56,6 +60,8 @@ static void on_http(ws_server *server, const ws_request *request, ws_response *r
         OK(ws_response_body(response, 204, NULL, NULL, 0));
     else if (strcmp(ws_request_path(request), "/long") == 0)
         OK(ws_response_body(response, 200, "application/octet-stream", page, sizeof page));
+    else if (strcmp(ws_request_path(request), "/huge") == 0)
+        OK(ws_response_body(response, 200, NULL, huge, sizeof huge));
     OK(ws_response_header(response, "X-From-Server", "page"));
 }
 
@@ -449,6 +455,32 @@ static void pages(void)
     server_end(&recorder);
 }
 
+// It takes far more than 4 KiB in each handshake_timeout_ms, though of what the kernel has taken long ago.
+static void a_page_over_a_slow_link(void)
+{
+    static char some[20000];
+    const struct timespec pause = {0, 25000000};
+    ws_server_config config = begin();
+    uint16_t port;
+    long long got = 0;
+    ssize_t n;
+    int reads;
+    int fd;
+
+    config.handshake_timeout_ms = 500;
+    port = server_start(&recorder, &config);
+    fd = raw_connect(port);
+    raw_puts(fd, "GET /huge HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    for (reads = 0; (n = SYS(recv(fd, some, sizeof some, 0))) > 0; reads++) {
+        got += n;
+        if (reads < 80)
+            nanosleep(&pause, NULL);
+    }
+    CHECK(got > HUGE_PAGE && got < HUGE_PAGE + 1000);
+    close(fd);
+    server_end(&recorder);
+}
+
 static void requests_that_get_no_page(void)
 {
     ws_server_config config = begin();
@@ -538,6 +570,7 @@ int main(int argc, char **argv)
     RUN(only_one_path);
     RUN(malformed_upgrades);
     RUN(pages);
+    RUN(a_page_over_a_slow_link);
     RUN(requests_that_get_no_page);
     RUN(a_peer_that_aborts);
     return check_end();

@@ -7,7 +7,7 @@ use crate::net::conns::ConnId;
 use crate::net::stream::{Received, Stream};
 use crate::net::sys::memory::try_box;
 use crate::net::sys::poll::Interest;
-use crate::net::sys::socket::Addr;
+use crate::net::sys::socket::{self, Addr};
 use crate::net::sys::{Errno, Fd};
 use crate::proto::close::Violation;
 use crate::proto::connection::{Connection, Event, Io, Role};
@@ -497,7 +497,7 @@ impl Local {
     pub fn next_request(&mut self, id: ConnId, mut upgrading: Box<Upgrading>) {
         if let Some(conn) = self.conns.get_mut(id) {
             conn.flags.set(Flags::DRAINING, conn.queued() > 0);
-            upgrading.left = conn.queued();
+            upgrading.left = conn.queued() + socket::in_flight(conn.stream.fd());
         }
         upgrading.answered = true;
         let until = self.now + u64::from(self.settings.handshake_timeout);

@@ -5,6 +5,7 @@ use crate::engine::conn::{Ending, Flags, Phase};
 use crate::net::conns::ConnId;
 use crate::net::sys::coarse_ms;
 use crate::net::sys::poll::Interest;
+use crate::net::sys::socket;
 use crate::proto::connection::{Connection, Role, Timeout};
 
 /// So many bytes of an HTTP response a peer has to take within handshake_timeout_ms.
@@ -18,8 +19,10 @@ impl Local {
         };
         match &mut conn.phase {
             Phase::Upgrading(Some(upgrading)) if self.now >= upgrading.until => {
-                let left = conn.outbox.as_ref().map_or(0, |o| o.len()) + conn.stream.unsent();
-                if left > 0 && left.saturating_add(PROGRESS) <= upgrading.left {
+                let queued = conn.outbox.as_ref().map_or(0, |o| o.len()) + conn.stream.unsent();
+                // The kernel may have taken megabytes, and takes no more before the peer has a third of them.
+                let left = queued + socket::in_flight(conn.stream.fd());
+                if queued > 0 && left.saturating_add(PROGRESS) <= upgrading.left {
                     // A large page on its way over a slow link.
                     upgrading.left = left;
                     upgrading.until = self.now + u64::from(self.settings.handshake_timeout);

@@ -401,6 +401,15 @@ pub fn is_listening(fd: c_int) -> bool {
         && kind == libc::SOCK_STREAM
 }
 
+/// Bytes that the kernel has taken and the peer has not; 0 if it does not tell.
+pub fn in_flight(fd: c_int) -> usize {
+    let mut bytes: c_int = 0;
+    // SAFETY: the kernel writes one int.
+    let told = check(unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &mut bytes) });
+    told.and(usize::try_from(bytes).map_err(|_| Errno(0)))
+        .unwrap_or(0)
+}
+
 /// Makes an inherited descriptor non-blocking and close-on-exec.
 pub fn adopt(fd: &Fd) -> Result<(), Errno> {
     // SAFETY: fcntl with integer arguments.
