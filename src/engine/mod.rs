@@ -22,7 +22,7 @@ use crate::net::conns::ConnId;
 use crate::net::sys::poll::{Alarm, Interest};
 use crate::net::sys::socket::{self, Addr};
 use crate::net::sys::thread::{Claim, ThreadCell};
-use crate::net::sys::{coarse_ms, Fd};
+use crate::net::sys::Fd;
 use crate::proto::connection::{Limits, Role};
 use crate::proto::frame::{frame_len, Kind};
 use crate::proto::http::HttpError;
@@ -346,12 +346,7 @@ impl Engine {
 
     /// `code` and `reason` have been checked.
     pub fn close(&self, id: ConnId, code: u16, reason: &str) -> Result<(), Status> {
-        let close = |l: &mut Local| {
-            // The deadline counts from now, not from when this turn began.
-            l.tell_time(coarse_ms());
-            l.close(id, code, reason)
-        };
-        if let Some(result) = self.as_owner(close) {
+        if let Some(result) = self.as_owner(|l| l.close(id, code, reason)) {
             return result;
         }
         let command = Command::Close {

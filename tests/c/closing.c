@@ -476,6 +476,39 @@ static void hold(struct recorder *unused, const struct event *event)
         nap();
 }
 
+static void a_close_of_another_thread_during_long_work_has_its_whole_time(void)
+{
+    const struct timespec longer = {0, 300000000};
+    ws_server_config config = begin();
+    const struct event *event;
+    ws_conn_id worked_for;
+    ws_conn_id conn;
+    long long began;
+    uint16_t port;
+    int working;
+    int fd;
+
+    recorder.hook = hold;
+    config.close_timeout_ms = 200;
+    port = server_start(&recorder, &config);
+    working = peer_open(&recorder, port, &worked_for);
+    fd = peer_open(&recorder, port, &conn);
+    held = 0;
+    released = 0;
+    raw_text(working, "hold");
+    WAIT_UNTIL(held);
+    OK(ws_server_close(recorder.server, conn, 1000, NULL));
+    nanosleep(&longer, NULL);
+    began = now_ms();
+    released = 1;
+    event = EXPECT_CLOSED(&recorder, conn, WS_ERR_TIMEOUT, 1006, 0);
+    if (event->at - began < 190)
+        FAIL("the peer had %lld ms", event->at - began);
+    close(working);
+    close(fd);
+    server_end(&recorder);
+}
+
 // 1: nobody was dropped. 0: the machine was too slow for the test to begin.
 static int pongs_come_while_it_is_held_up(uint32_t patience)
 {
@@ -754,6 +787,7 @@ int main(int argc, char **argv)
     RUN(a_violation_within_a_flood);
     RUN(a_peer_that_has_half_closed_gets_what_is_queued);
     RUN(a_close_after_long_work_has_its_whole_time);
+    RUN(a_close_of_another_thread_during_long_work_has_its_whole_time);
     RUN(pongs_that_wait_to_be_read_have_come);
     RUN(every_call_in_every_callback);
     RUN(nothing_comes_after_on_close);

@@ -9,7 +9,7 @@ use crate::error::Status;
 use crate::net::conns::ConnId;
 use crate::net::stream::Sent;
 use crate::net::sys::socket::MAX_PARTS;
-use crate::net::sys::Errno;
+use crate::net::sys::{coarse_ms, Errno};
 use crate::proto::connection::{Connection, Io, Role, SendError};
 use crate::proto::deflate::Agreed;
 use crate::proto::frame::{Header, Kind, Opcode};
@@ -196,6 +196,8 @@ impl Local {
     }
 
     pub fn close(&mut self, id: ConnId, code: u16, reason: &str) -> Result<(), Status> {
+        // The deadline counts from now, not from when this turn began.
+        self.tell_time(coarse_ms());
         self.with_open(id, |connection, io| {
             connection.close(Some(code), reason, io)
         })?;
