@@ -290,6 +290,27 @@ static void lost_connections(void)
     close(listener);
 }
 
+// Both have said Close: how the server ends TCP then makes no failure of it. Many do so without reading our Close.
+static void a_reset_behind_the_closing_handshake(void)
+{
+    uint16_t port;
+    int listener = raw_listen(&port);
+    ws_client_config config = begin(url_of(port, "/"));
+    char byte;
+    int fd;
+
+    start(&config);
+    fd = raw_serve(listener);
+    EXPECT(&client, OPENED, 0);
+    raw_plain_frame(fd, RAW_CLOSE, "\x03\xe9" "bye", 5);
+    CHECK_INT(recv(fd, &byte, 1, MSG_PEEK), 1); // the client's Close is there
+    close(fd);
+    CHECK_STR(EXPECT_CLOSED(&client, 0, WS_OK, 1001, 1)->reason, "bye");
+    CHECK_STR(ws_client_error(client.client), "");
+    client_end(&client);
+    close(listener);
+}
+
 static void reconnects(void)
 {
     uint16_t port;
@@ -451,6 +472,7 @@ int main(int argc, char **argv)
     RUN(an_answer_that_drips);
     RUN(violations);
     RUN(lost_connections);
+    RUN(a_reset_behind_the_closing_handshake);
     RUN(reconnects);
     RUN(no_reconnect_after_close);
     RUN(stopped_and_freed_at_any_moment);

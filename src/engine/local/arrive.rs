@@ -318,7 +318,15 @@ impl Local {
                     self.end(id, ending);
                 }
             }
-            Received::Failed(errno) => self.end(id, Ending::Io(errno)),
+            Received::Failed(errno) => {
+                let finished = matches!(&conn.phase, Phase::Open(c) if c.is_finished());
+                // Both have said Close, and ours has gone: a peer that ends TCP without reading it resets.
+                let ending = match finished && conn.queued() + conn.stream.unsent() == 0 {
+                    true => Ending::Clean,
+                    false => Ending::Io(errno),
+                };
+                self.end(id, ending);
+            }
         }
         Incoming::Nothing
     }
