@@ -1079,8 +1079,8 @@ ws_status ws_client_ping(ws_client *client, const void *data, size_t len);
 
 // Closes for good: starts the closing handshake as ws_server_close() does, or gives up connecting.
 // What ws_client_enqueue() has taken goes first, as long as the server takes it, for
-// close_timeout_ms at most; meanwhile messages still come, and ws_client_send() still works. on_close
-// follows if there is a connection or an attempt; no further attempt is made.
+// close_timeout_ms at most; meanwhile messages still come, and ws_client_send() still works.
+// on_close follows if there is a connection or an attempt; no further attempt is made.
 // WS_ERR_CLOSED: already closing or closed. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG
 // (reason), WS_ERR_NO_MEMORY. [any thread]
 ws_status ws_client_close(ws_client *client, uint16_t code, const char *reason);

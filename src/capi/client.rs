@@ -353,8 +353,8 @@ pub unsafe extern "C" fn ws_client_ping(
 
 /// Closes for good: starts the closing handshake as ws_server_close() does, or gives up connecting.
 /// What ws_client_enqueue() has taken goes first, as long as the server takes it, for
-/// close_timeout_ms at most; meanwhile messages still come, and ws_client_send() still works. on_close
-/// follows if there is a connection or an attempt; no further attempt is made.
+/// close_timeout_ms at most; meanwhile messages still come, and ws_client_send() still works.
+/// on_close follows if there is a connection or an attempt; no further attempt is made.
 /// WS_ERR_CLOSED: already closing or closed. WS_ERR_INVALID_ARG (code), WS_ERR_UTF8, WS_ERR_TOO_BIG
 /// (reason), WS_ERR_NO_MEMORY. [any thread]
 #[no_mangle]
