@@ -34,14 +34,17 @@ impl Client {
         if let Some(thread) = ended {
             thread.join();
         }
-        match Thread::spawn(body) {
+        let begun = self.engine.prepare().map_err(Error::from).and_then(|()| {
+            Thread::spawn(body).map_err(|errno| Error::io(errno, words!("pthread_create")))
+        });
+        match begun {
             Ok(thread) => {
                 *self.thread.lock() = Some(thread);
                 Ok(())
             }
-            Err(errno) => {
+            Err(error) => {
                 self.controls.running.store(false, Ordering::Release);
-                Err(Error::io(errno, words!("pthread_create")))
+                Err(error)
             }
         }
     }

@@ -214,6 +214,15 @@ impl Engine {
         self.remote.epoll().raw()
     }
 
+    /// Has what a turn cannot do without, before a thread begins that could tell nobody.
+    pub fn prepare(&self) -> Result<(), Status> {
+        let claim = self.claim().ok_or(Status::Reentrant)?;
+        let buffer = claim.with(Local::take_buffer).flatten();
+        let buffer = buffer.ok_or(Status::NoMemory)?;
+        claim.with(|l| l.put_buffer(buffer));
+        Ok(())
+    }
+
     /// Makes the calling thread the loop's. None: it has one.
     pub fn claim(&self) -> Option<Claim<'_, Local>> {
         self.local.claim()

@@ -17,7 +17,7 @@ impl Server {
         self.begin()?;
         let result = self.spawn(1).and_then(|()| self.serve(self.first()));
         if result.is_err() {
-            self.stop();
+            self.call_off();
         }
         self.join();
         self.running.store(false, Ordering::Release);
@@ -28,7 +28,7 @@ impl Server {
     pub fn start(self: &Arc<Self>) -> Result<(), Error> {
         self.begin()?;
         self.spawn(0).inspect_err(|_| {
-            self.stop();
+            self.call_off();
             self.join();
         })
     }
@@ -122,9 +122,20 @@ impl Server {
         Ok(())
     }
 
+    /// The threads that run end, since others cannot begin. The server may be started again.
+    fn call_off(&self) {
+        self.running.store(false, Ordering::Release);
+        for engine in &self.engines {
+            engine.remote().wake();
+        }
+    }
+
     /// Threads for the loops from `from` on.
     fn spawn(self: &Arc<Self>, from: usize) -> Result<(), Error> {
-        for index in from..self.engines.len() {
+        for (index, engine) in self.engines.iter().enumerate().skip(from) {
+            engine.prepare()?;
+            let no_memory = |_| Status::NoMemory;
+            self.threads.lock().try_reserve(1).map_err(no_memory)?;
             let server = self.clone();
             let body = Box::new(move || {
                 if let Some(engine) = server.engines.get(index) {
@@ -134,9 +145,7 @@ impl Server {
                 }
             });
             let thread = Thread::spawn(body).map_err(|errno| Error::io(errno, "pthread_create"))?;
-            let mut threads = self.threads.lock();
-            threads.try_reserve(1).map_err(|_| Status::NoMemory)?;
-            threads.push(thread);
+            self.threads.lock().push(thread);
         }
         Ok(())
     }
@@ -153,7 +162,7 @@ impl Server {
 
     fn serve(&self, engine: &Engine) -> Result<(), Error> {
         let claim = engine.claim().ok_or_else(reentrant)?;
-        while !engine.remote().is_stopped() {
+        while !engine.remote().is_stopped() && self.running.load(Ordering::Acquire) {
             engine.turn(&claim, self, -1)?;
         }
         Ok(())

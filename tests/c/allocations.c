@@ -1,4 +1,5 @@
-// In steady state a message costs no allocation: echo, broadcast, publish, ping, on the server and on the client.
+// In steady state a message costs no allocation: echo, broadcast, publish, ping, on the server and on the client. And what
+// is told when there is no memory to begin with.
 // malloc and its kin are this program's own here, which count; libws.a and libws.so both call these.
 
 #include "steady.h"
@@ -9,8 +10,12 @@ void *__libc_realloc(void *block, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *block);
 
-// Everything is one thread.
+// Everything is one thread, where that is counted.
 static size_t allocations;
+
+// So many large blocks of zeros are still to be had.
+enum { LARGE_BLOCK = 200000 };
+static int large_left = 1000000;
 
 void *malloc(size_t size)
 {
@@ -21,6 +26,8 @@ void *malloc(size_t size)
 void *calloc(size_t count, size_t size)
 {
     allocations++;
+    if (count * size >= LARGE_BLOCK && large_left-- <= 0)
+        return NULL;
     return __libc_calloc(count, size);
 }
 
@@ -248,6 +255,48 @@ static void client_echo(void)
         expect_none_of_client(&works[i]);
 }
 
+// There is no memory for what a thread needs: who starts it is told, and may try again later.
+static void threads_without_memory(void)
+{
+    enum { THREADS = 3, PEERS = 6 };
+    ws_server_config config = {.struct_size = sizeof config, .threads = THREADS, .on_message = steady_echo};
+    ws_client_config client_config = {.struct_size = sizeof client_config};
+    struct lanes lanes = {0};
+    int plenty = large_left;
+    ws_client *client;
+    ws_server *server;
+    int fds[PEERS];
+    char url[64];
+    int i;
+
+    config.user = &lanes;
+    OK(ws_server_new(&config, &server));
+    OK(ws_server_listen(server, "ws://127.0.0.1:0"));
+    for (i = 0; i < THREADS; i++) {
+        // Each time one more has what it needs.
+        large_left = i > 0;
+        CHECK_STATUS(ws_server_start(server), WS_ERR_NO_MEMORY);
+    }
+    large_left = plenty;
+    OK(ws_server_start(server));
+    // Each thread serves.
+    for (i = 0; i < PEERS; i++) {
+        fds[i] = raw_open(ws_server_port(server));
+        raw_echo(fds[i], "there");
+    }
+    snprintf(url, sizeof url, "ws://127.0.0.1:%d/", ws_server_port(server));
+    client_config.url = url;
+    OK(ws_client_new(&client_config, &client));
+    large_left = 0;
+    CHECK_STATUS(ws_client_start(client), WS_ERR_NO_MEMORY);
+    large_left = plenty;
+    OK(ws_client_start(client));
+    OK(ws_client_free(client));
+    for (i = 0; i < PEERS; i++)
+        close(fds[i]);
+    OK(ws_server_free(server));
+}
+
 int main(int argc, char **argv)
 {
     check_begin(argc, argv, 60);
@@ -262,5 +311,6 @@ int main(int argc, char **argv)
     RUN(broadcasts_that_are_compressed);
     RUN(the_frame_of_a_large_broadcast_is_given_back);
     RUN(client_echo);
+    RUN(threads_without_memory);
     return check_end();
 }
