@@ -509,6 +509,47 @@ static void a_close_of_another_thread_during_long_work_has_its_whole_time(void)
     server_end(&recorder);
 }
 
+static void hold_or_work(struct recorder *unused, const struct event *event)
+{
+    const struct timespec work = {1, 200000000};
+
+    hold(unused, event);
+    if (event->what == MESSAGE && strcmp((const char *)event->data, "work") == 0)
+        nanosleep(&work, NULL);
+}
+
+// The loop finds both at once: a message that it works on for longer than handshake_timeout_ms, and a new connection.
+static void a_handshake_after_long_work_has_its_whole_time(void)
+{
+    ws_server_config config = begin();
+    ws_conn_id conns[2];
+    uint16_t port;
+    int fds[2];
+    int fd;
+
+    recorder.hook = hold_or_work;
+    config.handshake_timeout_ms = 1000;
+    port = server_start(&recorder, &config);
+    fds[0] = peer_open(&recorder, port, &conns[0]);
+    fds[1] = peer_open(&recorder, port, &conns[1]);
+    held = 0;
+    released = 0;
+    raw_text(fds[0], "hold");
+    WAIT_UNTIL(held);
+    raw_text(fds[1], "work");
+    nap();
+    fd = raw_connect(port);
+    nap();
+    released = 1;
+    RAW_EXPECT_TEXT(fds[1], "work");
+    raw_upgrade(fd);
+    raw_echo(fd, "open");
+    close(fd);
+    close(fds[0]);
+    close(fds[1]);
+    server_end(&recorder);
+}
+
 // 1: nobody was dropped. 0: the machine was too slow for the test to begin.
 static int pongs_come_while_it_is_held_up(uint32_t patience)
 {
@@ -787,6 +828,7 @@ int main(int argc, char **argv)
     RUN(a_violation_within_a_flood);
     RUN(a_peer_that_has_half_closed_gets_what_is_queued);
     RUN(a_close_after_long_work_has_its_whole_time);
+    RUN(a_handshake_after_long_work_has_its_whole_time);
     RUN(a_close_of_another_thread_during_long_work_has_its_whole_time);
     RUN(pongs_that_wait_to_be_read_have_come);
     RUN(every_call_in_every_callback);

@@ -8,7 +8,7 @@ use crate::net::stream::{Received, Stream};
 use crate::net::sys::memory::try_box;
 use crate::net::sys::poll::Interest;
 use crate::net::sys::socket::{self, Addr};
-use crate::net::sys::{Errno, Fd};
+use crate::net::sys::{coarse_ms, Errno, Fd};
 use crate::proto::close::Violation;
 use crate::proto::connection::{Connection, Event, Io, Role};
 use crate::proto::deflate::Agreed;
@@ -25,6 +25,8 @@ use core::ops::Range;
 impl Local {
     /// Takes in an accepted connection.
     pub fn adopt(&mut self, stream: Stream, peer: &Addr) -> Result<ConnId, Status> {
+        // It counts from now, not from when this turn began.
+        self.tell_time(coarse_ms());
         let until = self.now + u64::from(self.settings.handshake_timeout);
         self.insert(stream, peer, until, false)
     }
