@@ -110,7 +110,11 @@ pub mod redirect {
         true
     }
 
-    pub fn follow(_from: &ClientUrl, _location: &[u8]) -> Result<ClientUrl, &'static str> {
+    pub fn follow(
+        _own: &ClientUrl,
+        _from: &ClientUrl,
+        _location: &[u8],
+    ) -> Result<ClientUrl, &'static str> {
         Err("this build follows no redirects")
     }
 }
