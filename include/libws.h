@@ -682,8 +682,8 @@ typedef struct {
     // Comma-separated, preferred first [none]. Server: those spoken here; the first that the client
     // offers is agreed on. Client: those offered; the server may agree on one of them or none.
     const char *subprotocols;
-    // Client: "ws://host[:port]/path?query", or wss:// where the transport is TLS. It is what the
-    // request asks for; nothing is looked up or connected.
+    // Client: "ws://[user:password@]host[:port]/path?query", or wss:// where the transport is TLS. It
+    // is what the request asks for; nothing is looked up or connected.
     const char *url;
     // Client: extra request headers, "Name: value\r\n" each [none]; see ws_client_config.
     const char *headers;

@@ -69,8 +69,8 @@ pub struct ws_proto_config {
     /// Comma-separated, preferred first [none]. Server: those spoken here; the first that the client
     /// offers is agreed on. Client: those offered; the server may agree on one of them or none.
     pub subprotocols: *const c_char,
-    /// Client: "ws://host[:port]/path?query", or wss:// where the transport is TLS. It is what the
-    /// request asks for; nothing is looked up or connected.
+    /// Client: "ws://[user:password@]host[:port]/path?query", or wss:// where the transport is TLS. It
+    /// is what the request asks for; nothing is looked up or connected.
     pub url: *const c_char,
     /// Client: extra request headers, "Name: value\r\n" each [none]; see ws_client_config.
     pub headers: *const c_char,
