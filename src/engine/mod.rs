@@ -363,9 +363,7 @@ impl Engine {
             code,
             reason: topics::boxed(reason)?,
         };
-        self.remote.push_to(id, 0, 0, command)?;
-        self.remote.closing(id);
-        Ok(())
+        self.remote.push_to(id, 0, 0, command)
     }
 
     /// Sends bytes that are whole frames already.

@@ -171,6 +171,7 @@ impl Mirror {
         };
         match (self.takes, piece) {
             (Takes::Nothing, _) => Err(Status::Closed),
+            _ if matches!(command, Command::Close { .. }) => Ok(Takes::Nothing),
             // RFC 6455 section 5.4: "The fragments of one message MUST NOT be interleaved between
             // the fragments of another message".
             (Takes::Pieces(_), _) if whole => Err(Status::InvalidArg),

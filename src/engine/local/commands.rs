@@ -95,6 +95,8 @@ impl Local {
             Command::Broadcast { topic, frame } => self.broadcast(topic.as_deref(), &frame),
             Command::Adopt { stream, peer } => {
                 if let Err(status) = self.adopt(stream, &peer) {
+                    // Counted when it was handed over.
+                    self.remote.set_load(self.conns.count() as u32);
                     let text = Status::text_of(status as i32).to_str().unwrap_or("");
                     crate::log::error(words!("{}: not taken in: {}", *peer, text));
                 }
