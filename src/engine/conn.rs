@@ -217,6 +217,11 @@ impl Conn {
         self.outbox.as_ref().map_or(0, |o| o.len())
     }
 
+    /// Bytes that the kernel has not taken: queued here, or held by TLS.
+    pub fn unsent(&self) -> usize {
+        self.queued() + self.stream.unsent()
+    }
+
     /// Input is left alone for now.
     pub fn held(&self) -> bool {
         self.flags.has(Flags::HELD)

@@ -307,8 +307,7 @@ impl Local {
             }
             Received::End => {
                 let finished = matches!(&conn.phase, Phase::Open(c) if c.is_finished());
-                let unsent = conn.queued() + conn.stream.unsent();
-                if finished && unsent > 0 && self.settings.role == Role::Server {
+                if finished && conn.unsent() > 0 && self.settings.role == Role::Server {
                     // The peer says no more, but reads: what is queued is for it, and our Close.
                     conn.flags.set(Flags::MORE, false);
                 } else {
@@ -323,7 +322,7 @@ impl Local {
             Received::Failed(errno) => {
                 let finished = matches!(&conn.phase, Phase::Open(c) if c.is_finished());
                 // Both have said Close, and ours has gone: a peer that ends TCP without reading it resets.
-                let ending = match finished && conn.queued() + conn.stream.unsent() == 0 {
+                let ending = match finished && conn.unsent() == 0 {
                     true => Ending::Clean,
                     false => Ending::Io(errno),
                 };
@@ -507,7 +506,7 @@ impl Local {
     pub fn next_request(&mut self, id: ConnId, mut upgrading: Box<Upgrading>) {
         if let Some(conn) = self.conns.get_mut(id) {
             conn.flags.set(Flags::DRAINING, conn.queued() > 0);
-            upgrading.left = conn.queued() + socket::in_flight(conn.stream.fd());
+            upgrading.left = conn.unsent() + socket::in_flight(conn.stream.fd());
         }
         upgrading.answered = true;
         let until = self.now + u64::from(self.settings.handshake_timeout);

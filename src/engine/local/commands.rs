@@ -87,7 +87,7 @@ impl Local {
                 if let Some(conn) = self.conns.get_mut(id) {
                     conn.flags.set(Flags::WANTS_ROOM, true);
                     // Else there is more room when some of it has gone, and not before.
-                    if conn.queued() + conn.stream.unsent() == 0 {
+                    if conn.unsent() == 0 {
                         self.touch(id);
                     }
                 }

@@ -17,12 +17,12 @@ impl Local {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
+        let unsent = conn.unsent();
         match &mut conn.phase {
             Phase::Upgrading(Some(upgrading)) if self.now >= upgrading.until => {
-                let queued = conn.outbox.as_ref().map_or(0, |o| o.len()) + conn.stream.unsent();
                 // The kernel may have taken megabytes, and takes no more before the peer has a third of them.
-                let left = queued + socket::in_flight(conn.stream.fd());
-                if queued > 0 && left.saturating_add(PROGRESS) <= upgrading.left {
+                let left = unsent + socket::in_flight(conn.stream.fd());
+                if unsent > 0 && left.saturating_add(PROGRESS) <= upgrading.left {
                     // A large page on its way over a slow link.
                     upgrading.left = left;
                     upgrading.until = self.now + u64::from(self.settings.handshake_timeout);
@@ -34,7 +34,7 @@ impl Local {
             Phase::Open(_) => {
                 let mut outcome = Timeout::Nothing;
                 // Both have said Close, and all that we had to say has gone.
-                let mut finished = conn.queued() + conn.stream.unsent() == 0;
+                let mut finished = unsent == 0;
                 let _ = self.with_open(id, |connection, io| {
                     outcome = connection.timeout(io);
                     finished &= connection.is_finished();

@@ -326,7 +326,7 @@ impl Local {
         self.conns
             .get(id)
             .filter(|c| c.flags.has(Flags::OPENED))
-            .map(|c| c.queued() + c.stream.unsent())
+            .map(|c| c.unsent())
     }
 
     /// Why TLS has failed.
