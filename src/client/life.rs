@@ -5,7 +5,6 @@ use super::Client;
 use crate::error::{Error, Status};
 use crate::log;
 use crate::net::sys::monotonic_ms;
-use crate::net::sys::thread::Thread;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::c_int;
@@ -34,10 +33,7 @@ impl Client {
         if let Some(thread) = ended {
             thread.join();
         }
-        let begun = self.engine.prepare().map_err(Error::from).and_then(|()| {
-            Thread::spawn(body).map_err(|errno| Error::io(errno, words!("pthread_create")))
-        });
-        match begun {
+        match self.engine.spawn(body) {
             Ok(thread) => {
                 *self.thread.lock() = Some(thread);
                 Ok(())

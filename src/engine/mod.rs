@@ -21,7 +21,7 @@ use crate::error::{Error, Status};
 use crate::net::conns::ConnId;
 use crate::net::sys::poll::{Alarm, Interest};
 use crate::net::sys::socket::{self, Addr};
-use crate::net::sys::thread::{Claim, ThreadCell};
+use crate::net::sys::thread::{Claim, Thread, ThreadCell};
 use crate::net::sys::Fd;
 use crate::proto::connection::{Limits, Role};
 use crate::proto::frame::{frame_len, Kind};
@@ -214,8 +214,14 @@ impl Engine {
         self.remote.epoll().raw()
     }
 
+    /// A thread for this loop, which `body` is to serve.
+    pub fn spawn(&self, body: Box<dyn FnOnce() + Send>) -> Result<Thread, Error> {
+        self.prepare()?;
+        Thread::spawn(body).map_err(|errno| Error::io(errno, words!("pthread_create")))
+    }
+
     /// Has what a turn cannot do without, before a thread begins that could tell nobody.
-    pub fn prepare(&self) -> Result<(), Status> {
+    fn prepare(&self) -> Result<(), Status> {
         let claim = self.claim().ok_or(Status::Reentrant)?;
         let buffer = claim.with(Local::take_buffer).flatten();
         let buffer = buffer.ok_or(Status::NoMemory)?;

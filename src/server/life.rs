@@ -5,7 +5,6 @@ use crate::engine::Engine;
 use crate::error::{Error, Status};
 use crate::log;
 use crate::net::sys::monotonic_ms;
-use crate::net::sys::thread::Thread;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ffi::c_int;
@@ -133,7 +132,6 @@ impl Server {
     /// Threads for the loops from `from` on.
     fn spawn(self: &Arc<Self>, from: usize) -> Result<(), Error> {
         for (index, engine) in self.engines.iter().enumerate().skip(from) {
-            engine.prepare()?;
             let no_memory = |_| Status::NoMemory;
             self.threads.lock().try_reserve(1).map_err(no_memory)?;
             let server = self.clone();
@@ -144,7 +142,7 @@ impl Server {
                     }
                 }
             });
-            let thread = Thread::spawn(body).map_err(|errno| Error::io(errno, "pthread_create"))?;
+            let thread = engine.spawn(body)?;
             self.threads.lock().push(thread);
         }
         Ok(())
