@@ -194,7 +194,13 @@ static void *run_it(void *server)
     return NULL;
 }
 
-static void while_another_thread_runs_it(void)
+static void refuse_free(ws_server *server)
+{
+    CHECK_STATUS(ws_server_free(server), WS_ERR_REENTRANT);
+}
+
+// With two, it runs in a thread of its own as well, which ws_server_free() could join.
+static void while_others_run_it(uint32_t threads, void (*refuse)(ws_server *server))
 {
     struct recorder recorder;
     ws_server_config config;
@@ -205,11 +211,12 @@ static void while_another_thread_runs_it(void)
     recorder_init(&recorder);
     recorder.echo = 1;
     config = server_config(&recorder);
+    config.threads = threads;
     port = server_make(&recorder, &config);
     thread_start(&thread, run_it, recorder.server);
     fd = raw_open(port);
     raw_echo(fd, "runs");
-    refuse_server(recorder.server);
+    refuse(recorder.server);
     raw_echo(fd, "still runs");
     ws_server_stop(recorder.server);
     ws_server_stop(recorder.server);
@@ -218,29 +225,14 @@ static void while_another_thread_runs_it(void)
     server_end(&recorder);
 }
 
-// It runs in a thread of its own, too, which ws_server_free() could join.
+static void while_another_thread_runs_it(void)
+{
+    while_others_run_it(1, refuse_server);
+}
+
 static void free_while_two_threads_run_it(void)
 {
-    struct recorder recorder;
-    ws_server_config config;
-    pthread_t thread;
-    uint16_t port;
-    int fd;
-
-    recorder_init(&recorder);
-    recorder.echo = 1;
-    config = server_config(&recorder);
-    config.threads = 2;
-    port = server_make(&recorder, &config);
-    thread_start(&thread, run_it, recorder.server);
-    fd = raw_open(port);
-    raw_echo(fd, "runs");
-    CHECK_STATUS(ws_server_free(recorder.server), WS_ERR_REENTRANT);
-    raw_echo(fd, "still runs");
-    ws_server_stop(recorder.server);
-    thread_join(thread);
-    close(fd);
-    server_end(&recorder);
+    while_others_run_it(2, refuse_free);
 }
 
 static void wrong_polls(void)
