@@ -124,8 +124,8 @@ pub struct ws_client_config {
     pub keep_cookies: c_int,
     /// How many redirects of an attempt are followed [none]. Never from wss to ws. Authorization and
     /// Cookie headers, bearer_token, cookies and the user of the URL go only to scheme, host and port
-    /// of url; a user in a redirect's URL is not used. Kept cookies (keep_cookies) go
-    /// where RFC 6265 lets them: to the host that has set them, whatever the port.
+    /// of url; a user in a redirect's URL is not used. Kept cookies (keep_cookies) go where RFC 6265
+    /// lets them: to the host that has set them, whatever the port.
     pub max_redirects: u32,
     /// Seconds without a packet from the server after which the kernel probes it, four times within as
     /// many again (TCP keepalive) [60]. WS_NEVER: no probes.
