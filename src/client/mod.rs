@@ -124,11 +124,8 @@ pub const SLOTS: usize = 16;
 impl Client {
     pub fn new(config: Config, handler: Box<dyn Handler>) -> Result<Client, Error> {
         let tls = match config.url.secure {
-            true => Some(ClientTls::load(&config.tls, &config.url.host)?),
-            // A redirect may lead to wss. Where that cannot be checked, the attempt fails then.
-            false if config.max_redirects > 0 => {
-                ClientTls::load(&config.tls, &config.url.host).ok()
-            }
+            true => Some(ClientTls::load(&config.tls, Some(&config.url.host))?),
+            false if config.max_redirects > 0 => ClientTls::for_redirects(&config.tls)?,
             false => None,
         };
         let engine = Engine::new(0, config.settings)?;

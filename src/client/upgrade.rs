@@ -347,15 +347,14 @@ impl Client {
                 jar.set(url, header, now, today);
             }
         }
-        let location = response.header(b"location").map(|l| l.to_bytes());
-        let location = location.filter(|_| is_redirect(response.status()));
-        let target = match location {
-            Some(_) if self.config.max_redirects == 0 => None,
+        let follows = self.config.max_redirects > 0 && is_redirect(response.status());
+        let target = match response.header(b"location") {
+            _ if !follows => None,
+            None => Some(Err("the server redirects, but does not say where to")),
             Some(_) if *redirects >= self.config.max_redirects => {
                 Some(Err("more redirects than max_redirects"))
             }
-            Some(location) => Some(follow(&self.config.url, url, location)),
-            None => None,
+            Some(location) => Some(follow(&self.config.url, url, location.to_bytes())),
         };
         Hints {
             target,

@@ -34,8 +34,12 @@ pub struct ClientSource;
 pub struct ClientTls(Infallible);
 
 impl ClientTls {
-    pub fn load(_: &ClientSource, _: &Host) -> Result<ClientTls, Error> {
+    pub fn load(_: &ClientSource, _: Option<&Host>) -> Result<ClientTls, Error> {
         Err(no_tls())
+    }
+
+    pub fn for_redirects(_: &ClientSource) -> Result<Option<ClientTls>, Error> {
+        Ok(None)
     }
 
     pub fn session(&self, _: &Host) -> Result<Session, Words> {

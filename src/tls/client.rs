@@ -17,7 +17,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::ClientConfig;
 
 /// Where everything comes from. Each text but pins and name is PEM itself or the path of a PEM file.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct ClientSource {
     /// None: the authorities of the system.
     pub ca: Option<String>,
@@ -38,8 +38,9 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Reads all the sources, for connections to `host`. The words of an error name the one that is wrong.
-    pub fn load(source: &ClientSource, host: &Host) -> Result<ClientTls, Error> {
+    /// Reads all the sources, for connections to `host`, if it is known. The words of an error name the source that is
+    /// wrong.
+    pub fn load(source: &ClientSource, host: Option<&Host>) -> Result<ClientTls, Error> {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
         let pins = match &source.pins {
@@ -68,12 +69,22 @@ impl ClientTls {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(ClientTls {
             config: Arc::new(config),
-            name: match &source.server_name {
-                Some(name) => Some(named(name, "tls_server_name")?),
+            name: match (&source.server_name, host) {
+                (Some(name), _) => Some(named(name, "tls_server_name")?),
                 // Found out now if it is none.
-                None => name_of(host).map(|_| None)?,
+                (None, Some(host)) => name_of(host).map(|_| None)?,
+                (None, None) => None,
             },
         })
+    }
+
+    /// For a server without TLS that may redirect to one with it. None: nothing was asked for, and the system has nothing to
+    /// check such a server with. Then the attempt fails that is redirected there.
+    pub fn for_redirects(source: &ClientSource) -> Result<Option<ClientTls>, Error> {
+        match ClientTls::load(source, None) {
+            Err(_) if *source == ClientSource::default() => Ok(None),
+            loaded => loaded.map(Some),
+        }
     }
 
     /// For a connection to `host`.

@@ -665,6 +665,13 @@ static void redirects(void)
         CHECK_HAS(ws_client_error(client.client), "http: 302: the server redirects");
         client_end(&client);
     }
+    config = begin(url_at("one.test", ports[0], "/"));
+    config.max_redirects = 1;
+    start(&config);
+    close(raw_answer(listeners[0], "HTTP/1.1 307 Elsewhere\r\n\r\n", request, sizeof request));
+    CHECK_INT(EXPECT(&client, CLOSED, 0)->status, WS_ERR_HANDSHAKE);
+    CHECK_STR(ws_client_error(client.client), "http: 307: the server redirects, but does not say where to");
+    client_end(&client);
 
     // To wss: not a byte goes there in the clear, from a build without TLS none at all.
     config = begin(url_at("one.test", ports[0], "/"));

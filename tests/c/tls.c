@@ -512,6 +512,32 @@ static void wrong_configs(void)
     CHECK(ws_request_tls_key(NULL) == NULL);
 }
 
+// A client's are looked at for wss://, and for ws:// too if a redirect may lead from there to wss.
+static void wrong_client_configs(void)
+{
+    static const char *const urls[] = {"wss://localhost:9", "ws://localhost:9", "ws://no_name_for_certificates:9"};
+    ws_client *handle;
+    size_t i;
+
+    for (i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        ws_client_config config = {.struct_size = sizeof config, .url = urls[i], .max_redirects = 1};
+
+        config.tls_ca = "certs/none.pem";
+        CHECK_STATUS(ws_client_new(&config, &handle), WS_ERR_IO);
+        CHECK_HAS(ws_last_error(), "tls_ca");
+        config.tls_ca = ca, config.tls_pins = "sha256/short";
+        CHECK_STATUS(ws_client_new(&config, &handle), WS_ERR_INVALID_ARG);
+        CHECK_HAS(ws_last_error(), "tls_pins");
+        config.tls_pins = NULL, config.tls_server_name = "no name";
+        CHECK_STATUS(ws_client_new(&config, &handle), WS_ERR_INVALID_ARG);
+        CHECK_HAS(ws_last_error(), "tls_server_name");
+        CHECK(handle == NULL);
+        config.tls_server_name = "other.example";
+        OK(ws_client_new(&config, &handle));
+        OK(ws_client_free(handle));
+    }
+}
+
 static void without_tls(void)
 {
     ws_server_config config = {.struct_size = sizeof config};
@@ -546,6 +572,7 @@ int main(int argc, char **argv)
     RUN(pieces);
     RUN(own_loop);
     RUN(wrong_configs);
+    RUN(wrong_client_configs);
     free_certificates();
     return check_end();
 }

@@ -53,7 +53,7 @@ fn client() -> Session {
         ..ClientSource::default()
     };
     let host = Host::Name("localhost".to_string());
-    let tls = ClientTls::load(&source, &host).expect("the authority is good");
+    let tls = ClientTls::load(&source, Some(&host)).expect("the authority is good");
     tls.session(&host).expect("a session")
 }
 
