@@ -369,7 +369,7 @@ static void keeps_alive(void)
     int fd;
 
     config.ping_interval_ms = 100;
-    config.pong_timeout_ms = 200;
+    config.pong_timeout_ms = (uint32_t)(1000 * slowness());
     make(&config);
     OK(ws_client_start(client.client));
     fd = raw_serve(listener);

@@ -467,7 +467,7 @@ static void a_page_over_a_slow_link(void)
     int reads;
     int fd;
 
-    config.handshake_timeout_ms = 500;
+    config.handshake_timeout_ms = 1000;
     port = server_start(&recorder, &config);
     fd = raw_connect(port);
     raw_puts(fd, "GET /huge HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
