@@ -378,7 +378,7 @@ static void lookups_that_hang(void)
     int i;
 
     __atomic_store_n(&lookups_held, 1, __ATOMIC_SEQ_CST);
-    config.connect_timeout_ms = (uint32_t)(100 * slowness());
+    config.connect_timeout_ms = (uint32_t)(300 * slowness());
     config.max_redirects = 1;
     config.reconnect_min_ms = 1;
     config.reconnect_max_ms = 1;
@@ -564,12 +564,12 @@ static void credentials(void)
 
 static void cookies_that_the_server_sets(void)
 {
-    uint16_t port;
-    int listener = raw_listen(&port);
     char request[8192];
     int keep;
 
     for (keep = 0; keep < 2; keep++) {
+        uint16_t port;
+        int listener = raw_listen(&port);
         ws_client_config config = begin(url_of(port, "/"));
 
         config.keep_cookies = keep;
@@ -585,8 +585,8 @@ static void cookies_that_the_server_sets(void)
         close(raw_answer(listener, GOOD_ANSWER "\r\n", request, sizeof request));
         check_header(request, "Cookie", keep ? "own=1; node=8" : "own=1");
         client_end(&client);
+        close(listener);
     }
-    close(listener);
 }
 
 static void redirects(void)
