@@ -4,6 +4,8 @@
 
 static struct recorder recorder;
 
+static ws_conn_id opened_last;
+
 enum { CLIENTS = 3, LONGEST = 300000 };
 
 // 0: this build has no compression, which every config says.
@@ -446,6 +448,63 @@ static void on_the_wire(void)
     server_end(&recorder);
 }
 
+static void pause_first(ws_server *server, ws_conn_id conn, const ws_piece *piece, void *user)
+{
+    size_t *told = user;
+
+    CHECK_INT(piece->offset, *told);
+    *told += piece->len;
+    if (piece->offset == 0)
+        OK(ws_server_pause(server, conn));
+}
+
+static void note_id(ws_server *server, ws_conn_id conn, const ws_request *request, void *user)
+{
+    (void)server;
+    (void)request;
+    (void)user;
+    opened_last = conn;
+}
+
+static void note_end(ws_server *server, ws_conn_id conn, const ws_close_info *info, void *user)
+{
+    (void)server;
+    (void)user;
+    CHECK(conn == opened_last);
+    CHECK_INT(info->status, WS_ERR_CLOSED);
+    opened_last = 0;
+}
+
+// The peer ends TCP while reading is paused, when all of its bytes have been taken in but not all that comes of them was told.
+static void what_was_inflated_outlives_the_peer(void)
+{
+    // 16484 zeros: a piece, and 100 more.
+    static const unsigned char zeros[] = {0xec, 0xc1, 0x01, 0x01, 0x00, 0x00, 0x00, 0x82, 0x20, 0xff, 0xaf, 0x6e, 0x48, 0x40,
+                                          0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+                                          0x00, 0x00, 0x0f, 0x06};
+    size_t told = 0;
+    ws_server_config config = {.struct_size = sizeof config, .deflate = WS_DEFLATE_SMALL, .on_open = note_id,
+                               .on_piece = pause_first, .on_close = note_end, .user = &told};
+    ws_server *server;
+    int fd;
+
+    OK(ws_server_new(&config, &server));
+    OK(ws_server_listen(server, "ws://127.0.0.1:0"));
+    fd = raw_connect(ws_server_port(server));
+    raw_puts(fd, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    raw_frame(fd, RAW_BINARY | 0x40, zeros, sizeof zeros);
+    while (told == 0)
+        OK(ws_server_poll(server, -1));
+    shutdown(fd, SHUT_WR);
+    OK(ws_server_resume(server, opened_last));
+    while (opened_last != 0)
+        OK(ws_server_poll(server, -1));
+    CHECK_INT(told, 16484);
+    close(fd);
+    OK(ws_server_free(server));
+}
+
 int main(int argc, char **argv)
 {
     check_begin(argc, argv, 120);
@@ -460,5 +519,6 @@ int main(int argc, char **argv)
     RUN(broadcasts_to_one_that_does_not_read);
     RUN(from_other_threads);
     RUN(on_the_wire);
+    RUN(what_was_inflated_outlives_the_peer);
     return check_end();
 }

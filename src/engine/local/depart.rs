@@ -240,6 +240,11 @@ impl Local {
         };
         if let Some(connection) = conn.websocket() {
             connection.pause(paused, now);
+            // Set aside as well: what has been inflated is told before anything that the stream brings, its end included.
+            let inflated = paused && connection.has_more();
+            if inflated {
+                conn.flags.set(Flags::STASHED, true);
+            }
         }
         let before = conn.flags.has(Flags::PAUSED);
         conn.flags.set(Flags::PAUSED, paused);

@@ -8,7 +8,7 @@ use super::{Rest, Violation};
 use crate::proto::deflate::{Agreed, Inflated, Inflater};
 use crate::proto::mask;
 use crate::proto::OutOfMemory;
-use crate::zlib::InflateError;
+use crate::zlib::{self, InflateError};
 
 /// Most bytes of a piece.
 const PIECE: usize = 16 * 1024;
@@ -36,7 +36,9 @@ impl Connection {
     /// There is more to tell of what has come, without more input.
     #[inline]
     pub fn has_more(&self) -> bool {
-        self.packed && self.rare_if_any().is_some_and(|rare| rare.unfinished)
+        zlib::present().is_some()
+            && self.packed
+            && self.rare_if_any().is_some_and(|rare| rare.unfinished)
     }
 
     /// Takes what the input holds of the payload of a compressed message, as far as there is room for what comes of it.
