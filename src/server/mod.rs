@@ -444,9 +444,9 @@ fn pack(
         }
         None => Compressor::with_window(settings, window_bits)?,
     };
-    let packed = packed_frame(frame, &mut compressor);
+    let packed = packed_frame(frame, &mut compressor)?;
     *kept = Some(compressor);
-    packed
+    Ok(packed)
 }
 
 /// Says which peer TLS has failed with, and why.

@@ -127,11 +127,16 @@ impl Connection {
             compressor.reset();
         }
         io.pool.deflate.give_output(out);
-        if !takeover && fin {
-            io.pool.deflate.give_compressor(compressor);
-        } else if let Ok(rare) = self.rare(io.pool) {
-            // Without memory for it, it is dropped, and the next one refers back to nothing.
-            rare.compressor = Some(compressor);
+        match packed {
+            // Left off in the middle, it is dropped, and the next one refers back to nothing.
+            Err(OutOfMemory) => {}
+            Ok(_) if !takeover && fin => io.pool.deflate.give_compressor(compressor),
+            Ok(_) => {
+                // Without memory for it likewise.
+                if let Ok(rare) = self.rare(io.pool) {
+                    rare.compressor = Some(compressor);
+                }
+            }
         }
         queued
     }

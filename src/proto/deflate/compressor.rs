@@ -46,8 +46,8 @@ impl Compressor {
     }
 
     /// Appends what `data`, a message or a fragment of one, is compressed to; `last`: the message ends with it. False: it
-    /// is more than `limit` bytes; then `out` is as it was, and the compressor is of use only after a `reset`. The same goes
-    /// for want of memory.
+    /// is more than `limit` bytes; then `out` is as it was, and the compressor is of use only after a `reset`. Without memory
+    /// it is of no more use.
     pub fn run(
         &mut self,
         data: &[u8],
@@ -56,10 +56,10 @@ impl Compressor {
         limit: usize,
     ) -> Result<bool, OutOfMemory> {
         let start = out.len();
-        let done = self.flush(data, out, limit.saturating_add(TAIL.len()));
-        if !matches!(done, Ok(true)) {
+        let flushed = self.flush(data, out);
+        if flushed.is_err() || out.len() - start > limit.saturating_add(TAIL.len()) {
             out.truncate(start);
-            return done;
+            return flushed.map(|()| false);
         }
         if last {
             // 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end. After this step, the last octet of
@@ -76,23 +76,18 @@ impl Compressor {
         Ok(true)
     }
 
-    fn flush(&mut self, data: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool, OutOfMemory> {
-        let start = out.len();
+    /// To the end, also where it has become too long already: of what zlib-rs (0.6.8) is left off in, a `reset` forgets
+    /// neither that a block is open nor how full its buffer is.
+    fn flush(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), OutOfMemory> {
         let mut rest = data;
         loop {
-            let made = out.len() - start;
-            if made > limit {
-                return Ok(false);
-            }
             // As a rule it becomes half of its size, or less.
-            let room = STEP
-                .max(rest.len() / 2)
-                .min((limit - made).saturating_add(STEP));
+            let room = STEP.max(rest.len() / 2);
             out.try_reserve(room).map_err(|_| OutOfMemory)?;
             let ran = self.deflate.run(rest, out, room);
             rest = rest.get(ran.used..).unwrap_or_default();
             if rest.is_empty() && !ran.full {
-                return Ok(out.len() - start <= limit);
+                return Ok(());
             }
         }
     }

@@ -73,6 +73,38 @@ fn nothing_refers_back_farther_than_agreed() {
     }
 }
 
+/// A server without a context compresses the next message with the same compressor.
+#[test]
+fn what_was_too_long_leaves_nothing_behind() {
+    let mut dice = Dice::new(7);
+    for (level, mem_level) in [(1, 1), (1, 5), (2, 1), (3, 5), (9, 9)] {
+        for bits in [9, 12, 15] {
+            let agreed = both(bits, false);
+            let settings = settings(level, mem_level);
+            let mut compressor = Compressor::new(&settings, agreed).unwrap();
+            let mut inflater = Inflater::new(agreed).unwrap();
+            let mut out = Vec::new();
+            for round in 0..8 {
+                let len = 1 + dice.below(20_000);
+                let noise: Vec<u8> = (0..len).map(|_| dice.next() as u8).collect();
+                compressor.reset();
+                assert_eq!(compressor.run(&noise, true, &mut out, len / 2), Ok(false));
+                let len = dice.below(20_000);
+                let data = data(&mut dice, len);
+                compressor.reset();
+                inflater.reset();
+                assert_eq!(compressor.run(&data, true, &mut out, usize::MAX), Ok(true));
+                let got = inflate(&mut inflater, &[&out], 100_000);
+                assert!(
+                    got == Ok(data),
+                    "level {level}, {mem_level}, {bits}, {round}"
+                );
+                out.clear();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_limit_is_kept() {
     let dice = &mut Dice::new(7);
