@@ -316,7 +316,7 @@ impl Proto {
     }
 
     fn all_used_up(&self) -> Result<(), Error> {
-        if self.input.len == 0 {
+        if self.input.len == 0 && !self.endpoint.has_more() {
             return Ok(());
         }
         Err(match self.endpoint.is_asked() {

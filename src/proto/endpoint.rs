@@ -123,6 +123,11 @@ impl Endpoint {
         })
     }
 
+    /// `next` has more to tell of what was used up.
+    pub fn has_more(&self) -> bool {
+        matches!(&self.stage, Stage::Open(connection) if connection.has_more())
+    }
+
     /// Bytes have come, which `next` will be given.
     pub fn arrived(&mut self, now: u64) {
         self.clock(now);

@@ -376,6 +376,105 @@ static void memory_is_bounded(void)
     ws_proto_free(peer.proto);
 }
 
+// 0: this build has no compression.
+static int has_deflate(void)
+{
+    ws_proto_config config = {.struct_size = sizeof config, .role = WS_SERVER, .deflate = WS_DEFLATE_SMALL};
+    ws_proto *proto;
+    ws_status status = ws_proto_new(&config, 0, &proto);
+
+    if (status == WS_OK)
+        ws_proto_free(proto);
+    else
+        CHECK_INT(status, WS_ERR_UNSUPPORTED);
+    return status == WS_OK;
+}
+
+// What one has written, in memory of the caller's to free.
+static unsigned char *output_of(ws_proto *from, size_t *len)
+{
+    unsigned char *bytes = check_alloc(ws_proto_buffered(from) + 1);
+    const void *data;
+    size_t part;
+
+    for (*len = 0; (part = ws_proto_output(from, &data)) > 0; *len += part) {
+        memcpy(bytes + *len, data, part);
+        OK(ws_proto_written(from, part, 0));
+    }
+    return bytes;
+}
+
+// Hands over what one has written, of which the other tells one thing.
+static ws_proto_event_type hand_over(ws_proto *from, ws_proto *to)
+{
+    ws_proto_event event = {.struct_size = sizeof event};
+    size_t len;
+    unsigned char *bytes = output_of(from, &len);
+
+    OK(ws_proto_feed(to, bytes, len, 0));
+    OK(ws_proto_next(to, &event));
+    free(bytes);
+    return event.type;
+}
+
+// Compressed messages of any size, in pieces of which the bytes may all have been used up before the last is told.
+static void compressed_pieces(void)
+{
+    static const size_t lens[] = {0, 1, 16383, 16384, 16385, 16484, 100000, 16384 * 3 + 1};
+    static const char zeros[100000];
+    ws_proto_config config = {.struct_size = sizeof config, .role = WS_SERVER, .pieces = 1, .deflate = WS_DEFLATE_SMALL};
+    ws_deflate_options options = {.struct_size = sizeof options, .min_size = 1};
+    ws_deflate_info info = {.struct_size = sizeof info};
+    ws_proto_event event = {.struct_size = sizeof event};
+    ws_proto *server;
+    ws_proto *client;
+    int unfinished = 0;
+    size_t i;
+
+    if (!has_deflate())
+        return;
+    OK(ws_proto_new(&config, 0, &server));
+    config = (ws_proto_config){.struct_size = sizeof config, .role = WS_CLIENT, .url = "ws://a/",
+                               .deflate = WS_DEFLATE_SMALL, .deflate_options = &options};
+    OK(ws_proto_new(&config, 0, &client));
+    CHECK_INT(hand_over(client, server), WS_PROTO_REQUEST);
+    OK(ws_proto_accept(server, NULL, NULL, 0));
+    CHECK_INT(hand_over(server, client), WS_PROTO_OPEN);
+    OK(ws_proto_next(server, &event));
+    CHECK_INT(event.type, WS_PROTO_OPEN);
+    OK(ws_proto_deflate(client, &info));
+    CHECK(info.active == 1 && info.send_window_bits == 12 && info.send_context_takeover == 0);
+
+    for (i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        size_t told = 0;
+        size_t len;
+        unsigned char *bytes;
+
+        OK(ws_proto_send(client, WS_BINARY, zeros, lens[i]));
+        bytes = output_of(client, &len);
+        OK(ws_proto_feed(server, bytes, len, 0));
+        do {
+            OK(ws_proto_next(server, &event));
+            CHECK_INT(event.type, WS_PROTO_PIECE);
+            CHECK_INT(event.offset, told);
+            told += event.len;
+            if (!event.last) {
+                CHECK_STATUS(ws_proto_feed(server, bytes, len, 0), WS_ERR_AGAIN);
+                CHECK_STATUS(ws_proto_eof(server), WS_ERR_AGAIN);
+                unfinished++;
+            }
+        } while (!event.last);
+        CHECK_INT(told, lens[i]);
+        OK(ws_proto_next(server, &event));
+        CHECK_INT(event.type, WS_PROTO_NONE);
+        free(bytes);
+    }
+    CHECK_INT(unfinished, 1 + 1 + 1 + 6 + 3);
+    OK(ws_proto_eof(server));
+    ws_proto_free(server);
+    ws_proto_free(client);
+}
+
 // Many of them, as a reactor with idle connections has: what each costs.
 static void idle_ones_cost_little(void)
 {
@@ -412,6 +511,7 @@ int main(int argc, char **argv)
     RUN(failures_say_why);
     RUN(time_is_what_the_program_says);
     RUN(memory_is_bounded);
+    RUN(compressed_pieces);
     RUN(idle_ones_cost_little);
     return check_end();
 }
