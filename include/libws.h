@@ -613,7 +613,9 @@ typedef struct {
     // What became of the message to which ws_client_enqueue() gave this number. Once for each.
     // WS_OK: the kernel has taken all of it, which does not say that the server has received it.
     // WS_ERR_AGAIN: dropped, as the queue was full. WS_ERR_CLOSED: dropped, as no further connection
-    // comes. Those that were sent are told in the order of their numbers, and so are those dropped.
+    // comes. Those that were sent are told in the order of their numbers, those dropped in the order in
+    // which they were: with WS_QUEUE_DROP_OLDEST a new one that is too large to stand beside what is
+    // being sent goes before older ones.
     void (*on_sent)(ws_client *client, uint64_t number, ws_status status, void *user);
     // Compression of messages (permessage-deflate): a ws_deflate_mode [WS_DEFLATE_OFF]. A
     // server may decline it.

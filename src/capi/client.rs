@@ -148,7 +148,9 @@ pub struct ws_client_config {
     /// What became of the message to which ws_client_enqueue() gave this number. Once for each.
     /// WS_OK: the kernel has taken all of it, which does not say that the server has received it.
     /// WS_ERR_AGAIN: dropped, as the queue was full. WS_ERR_CLOSED: dropped, as no further connection
-    /// comes. Those that were sent are told in the order of their numbers, and so are those dropped.
+    /// comes. Those that were sent are told in the order of their numbers, those dropped in the order in
+    /// which they were: with WS_QUEUE_DROP_OLDEST a new one that is too large to stand beside what is
+    /// being sent goes before older ones.
     pub on_sent: Option<
         unsafe extern "C" fn(
             client: *mut ws_client,

@@ -35,8 +35,9 @@ pub struct Queue {
     flying: usize,
     /// The number of the last message.
     last: u64,
-    /// Numbers of messages that were dropped, which nobody was told yet: (first, last). They come in
-    /// order, and a new range needs a message kept in between, so that there are as many as that.
+    /// Numbers of messages that were dropped, which nobody was told yet: (first, last). As a rule a new range needs a
+    /// message kept in between, so that there are as many as that; but one that has no room beside what is being sent
+    /// goes before older ones, which later ones may find room for.
     dropped: VecDeque<(u64, u64)>,
 }
 
@@ -66,6 +67,10 @@ impl Queue {
     pub fn push(&mut self, kind: Kind, data: Box<[u8]>, plain: bool) -> Result<u64, Status> {
         if data.len() > self.bounds.bytes {
             return Err(Status::TooBig);
+        }
+        // Who drops and drops while nobody can be told is not to gather numbers without end.
+        if self.dropped.len() > self.bounds.messages {
+            return Err(Status::Again);
         }
         self.items.try_reserve(1).map_err(|_| Status::NoMemory)?;
         self.dropped.try_reserve(1).map_err(|_| Status::NoMemory)?;
@@ -314,6 +319,32 @@ mod tests {
             }
             assert_eq!((q.len(), q.dropped.len()), (10, 1));
         }
+    }
+
+    #[test]
+    fn what_is_dropped_out_of_order_is_bounded() {
+        let mut q = queue(10, 100, Policy::DropOldest);
+        push(&mut q, 60).expect("room");
+        q.took_off(1);
+        push(&mut q, 20).expect("room");
+        let mut told = 0;
+        let mut full = false;
+        for _ in 0..1000 {
+            // The first has no room beside what is being sent, the second takes that of the one before.
+            for len in [50, 30] {
+                full |= push(&mut q, len) == Err(Status::Again);
+            }
+            assert!(q.dropped.len() <= 11);
+        }
+        assert!(full);
+        for round in 0..1000 {
+            told += all_dropped(&mut q).len();
+            for len in [50, 30] {
+                assert!(push(&mut q, len).is_ok(), "{round}");
+            }
+        }
+        told += all_dropped(&mut q).len();
+        assert_eq!(told as u64 + q.len() as u64, q.last);
     }
 
     #[test]
