@@ -309,6 +309,37 @@ static void plain_and_secure_mixed_up(void)
     close_both();
 }
 
+// A server that is none keeps what is told why it was left: the attempts that follow have room all the same.
+static void failed_attempts_leave_room(void)
+{
+    enum { ATTEMPTS = 40 };
+    int fds[ATTEMPTS];
+    ws_client_config own;
+    uint16_t port;
+    int listener = raw_listen(&port);
+    char url[64];
+    int i;
+
+    recorder_init(&client);
+    snprintf(url, sizeof url, "wss://127.0.0.1:%u", (unsigned)port);
+    own = client_config(&client, url);
+    own.tls_ca = ca;
+    own.reconnect_min_ms = 1;
+    own.reconnect_max_ms = 1;
+    own.close_timeout_ms = 60000;
+    OK(ws_client_new(&own, &client.client));
+    OK(ws_client_start(client.client));
+    for (i = 0; i < ATTEMPTS; i++) {
+        fds[i] = raw_accept(listener);
+        raw_puts(fds[i], "SSH-2.0-none\r\n");
+        CHECK_INT(EXPECT(&client, CLOSED, 0)->status, WS_ERR_TLS);
+    }
+    client_end(&client);
+    for (i = 0; i < ATTEMPTS; i++)
+        close(fds[i]);
+    close(listener);
+}
+
 // What does not fit is refused, and fits later: nothing is lost, also of what waits beneath the queue, in TLS.
 static void backpressure(void)
 {
@@ -566,6 +597,7 @@ int main(int argc, char **argv)
     RUN(client_certificates);
     RUN(reload);
     RUN(plain_and_secure_mixed_up);
+    RUN(failed_attempts_leave_room);
     RUN(backpressure);
     RUN(a_slow_record_is_life);
     RUN(broadcast_to_many);
