@@ -431,7 +431,7 @@ static void pause_and_resume(void)
 
     recorder.hook = pause_after_the_first;
     config.ping_interval_ms = (uint32_t)(150 * slowness());
-    config.pong_timeout_ms = (uint32_t)(600 * slowness());
+    config.pong_timeout_ms = (uint32_t)(1200 * slowness());
     port = server_start(&recorder, &config);
     fd = peer_open(&recorder, port, &conn);
     other_fd = peer_open(&recorder, port, &other);
@@ -440,7 +440,7 @@ static void pause_and_resume(void)
     RAW_EXPECT_TEXT(fd, "pause");
     EXPECT_TEXT(&recorder, conn, "pause");
     // Pong deadlines rest: one passes while the other peer is served.
-    for (long long until = now_ms() + 1500 * slowness(); now_ms() < until;)
+    for (long long until = now_ms() + 2000 * slowness(); now_ms() < until;)
         raw_echo(other_fd, "served");
     CHECK_INT(count_of(&recorder, MESSAGE, conn), 1);
     CHECK_INT(count_of(&recorder, CLOSED, conn), 0);

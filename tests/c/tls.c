@@ -397,8 +397,8 @@ static void a_slow_record_is_life(void)
     char url[64];
 
     server.echo = 1;
-    config.ping_interval_ms = (uint32_t)(150 * slowness());
-    config.pong_timeout_ms = (uint32_t)(150 * slowness());
+    config.ping_interval_ms = (uint32_t)(300 * slowness());
+    config.pong_timeout_ms = (uint32_t)(300 * slowness());
     serve(&config);
     own = trusting();
     snprintf(url, sizeof url, "wss://127.0.0.1:%u", (unsigned)port);
