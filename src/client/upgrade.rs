@@ -348,14 +348,13 @@ impl Client {
             }
         }
         let follows = self.config.max_redirects > 0 && is_redirect(response.status());
-        let target = match response.header(b"location") {
-            _ if !follows => None,
-            None => Some(Err("the server redirects, but does not say where to")),
+        let target = follows.then(|| match response.header(b"location") {
+            None => Err("the server redirects, but does not say where to"),
             Some(_) if *redirects >= self.config.max_redirects => {
-                Some(Err("more redirects than max_redirects"))
+                Err("more redirects than max_redirects")
             }
-            Some(location) => Some(follow(&self.config.url, url, location.to_bytes())),
-        };
+            Some(location) => follow(&self.config.url, url, location.to_bytes()),
+        });
         Hints {
             target,
             after: retry_after(response),

@@ -214,7 +214,6 @@ static void the_peer_is_silent(void)
     uint16_t port;
     long long began;
     int fd;
-    int i;
 
     config.ping_interval_ms = 100;
     config.pong_timeout_ms = 200;
@@ -230,27 +229,42 @@ static void the_peer_is_silent(void)
     CHECK(now_ms() - began < 3000 * slowness());
     raw_drain(fd);
     close(fd);
+    server_end(&recorder);
+}
 
-    // Any byte counts as a sign of life, a Pong as much as data.
-    server_end(&recorder);
-    config = begin();
-    recorder.echo = 0;
-    config.ping_interval_ms = 100;
-    config.pong_timeout_ms = (uint32_t)deadline_ms();
-    port = server_start(&recorder, &config);
-    fd = peer_open(&recorder, port, &conn);
-    for (i = 0; i < 5; i++) {
-        CHECK(raw_read_frame(fd, &frame));
-        CHECK_INT(frame.first, RAW_PING);
-        if (i % 2 == 0)
-            raw_frame(fd, RAW_PONG, NULL, 0);
-        else
-            raw_text(fd, "here");
-        CHECK(EXPECT(&recorder, i % 2 == 0 ? PONG : MESSAGE, conn)->len == (i % 2 == 0 ? 0 : 4));
+// Any byte counts as a sign of life, a Pong as much as data, and the next Ping comes an interval after it, however long a
+// Pong may take.
+static void pings_go_on(void)
+{
+    const uint32_t timeouts[] = {(uint32_t)deadline_ms(), (uint32_t)WS_NEVER};
+    size_t i;
+    int n;
+
+    for (i = 0; i < sizeof timeouts / sizeof timeouts[0]; i++) {
+        ws_server_config config = begin();
+        struct raw_frame frame;
+        ws_conn_id conn;
+        uint16_t port;
+        int fd;
+
+        recorder.echo = 0;
+        config.ping_interval_ms = 100;
+        config.pong_timeout_ms = timeouts[i];
+        port = server_start(&recorder, &config);
+        fd = peer_open(&recorder, port, &conn);
+        for (n = 0; n < 5; n++) {
+            CHECK(raw_read_frame(fd, &frame));
+            CHECK_INT(frame.first, RAW_PING);
+            if (n % 2 == 0)
+                raw_frame(fd, RAW_PONG, NULL, 0);
+            else
+                raw_text(fd, "here");
+            CHECK(EXPECT(&recorder, n % 2 == 0 ? PONG : MESSAGE, conn)->len == (n % 2 == 0 ? 0 : 4));
+        }
+        close(fd);
+        EXPECT_CLOSED(&recorder, conn, WS_ERR_CLOSED, 1006, 1);
+        server_end(&recorder);
     }
-    close(fd);
-    EXPECT_CLOSED(&recorder, conn, WS_ERR_CLOSED, 1006, 1);
-    server_end(&recorder);
 }
 
 static void no_pings_when_told_so(void)
@@ -823,6 +837,7 @@ int main(int argc, char **argv)
     RUN(the_peer_vanishes);
     RUN(the_peer_does_not_answer_our_close);
     RUN(the_peer_is_silent);
+    RUN(pings_go_on);
     RUN(no_pings_when_told_so);
     RUN(the_handshake_takes_too_long);
     RUN(a_violation_within_a_flood);

@@ -57,7 +57,7 @@ impl Local {
         let at = self.conns.get(id).and_then(|conn| match &conn.phase {
             _ if conn.has_ended() => None,
             Phase::Upgrading(upgrading) => upgrading.as_ref().map(|u| u.until),
-            Phase::Open(connection) => connection.deadline(&self.settings.limits, self.now),
+            Phase::Open(connection) => connection.look_again_at(&self.settings.limits, self.now),
             Phase::Lingering { until } => Some(*until),
         });
         let at = at.map(|at| coarse(at, self.now));

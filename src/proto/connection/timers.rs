@@ -42,6 +42,16 @@ impl Connection {
         self.due(limits, now).map(|(at, _)| at)
     }
 
+    /// As `deadline`, for who does not ask again whenever bytes come: an interval later at most. They end the wait for a
+    /// Pong, and then the next Ping may be due before that Pong would have been missing.
+    pub fn look_again_at(&self, limits: &Limits, now: u64) -> Option<u64> {
+        let at = self.deadline(limits, now);
+        match limits.ping_interval {
+            Some(interval) => Some(at.unwrap_or(u64::MAX).min(now + u64::from(interval))),
+            None => at,
+        }
+    }
+
     /// Does what is due by time. What it returns besides `Nothing` and `Pinged` ends the transport.
     pub fn timeout(&mut self, io: &mut Io<'_>) -> Timeout {
         let due = match self.due(io.limits, io.now) {

@@ -67,6 +67,43 @@ fn a_peer_may_be_pinged_and_never_given_up() {
     assert_eq!(end.deadline(), Some(40_000));
 }
 
+/// Who looks only when told to, and not when bytes come, does not miss that a Ping is due again.
+#[test]
+fn a_sign_of_life_brings_the_next_ping_nearer() {
+    for pong_timeout in [70_000, Limits::FOREVER] {
+        for pause in [1, 20_000, 65_000] {
+            let mut end = End::with(
+                Server,
+                Limits {
+                    pong_timeout,
+                    ..LIMITS
+                },
+            );
+            end.now = 20_000;
+            assert_eq!(end.timeout(), Timeout::Pinged);
+            let heard = 20_000 + pause;
+            let mut looks = 0;
+            loop {
+                let next = end
+                    .conn
+                    .look_again_at(&end.limits, end.now)
+                    .expect("a time");
+                if end.now < heard && heard <= next {
+                    end.now = heard;
+                    end.feed(&[]);
+                }
+                end.now = next;
+                looks += 1;
+                if end.timeout() == Timeout::Pinged {
+                    break;
+                }
+            }
+            assert_eq!(end.now, heard + 20_000);
+            assert!(looks < 8);
+        }
+    }
+}
+
 #[test]
 fn without_an_interval_there_is_no_deadline() {
     let limits = Limits {
