@@ -599,7 +599,9 @@ typedef struct {
     // lets them: to the host that has set them, whatever the port.
     uint32_t max_redirects;
     // Seconds without a packet from the server after which the kernel probes it, four times within as
-    // many again (TCP keepalive) [60]. WS_NEVER: no probes.
+    // many again (TCP keepalive) [60]. Without pings, or with pong_timeout_ms WS_NEVER, a server that
+    // takes nothing of what waits for it for twice that long is given up as well, even if it lives.
+    // WS_NEVER: neither.
     uint32_t keepalive_s;
     // Messages that ws_client_enqueue() keeps, at most [1024].
     uint32_t queue_messages;

@@ -128,7 +128,9 @@ pub struct ws_client_config {
     /// lets them: to the host that has set them, whatever the port.
     pub max_redirects: u32,
     /// Seconds without a packet from the server after which the kernel probes it, four times within as
-    /// many again (TCP keepalive) [60]. WS_NEVER: no probes.
+    /// many again (TCP keepalive) [60]. Without pings, or with pong_timeout_ms WS_NEVER, a server that
+    /// takes nothing of what waits for it for twice that long is given up as well, even if it lives.
+    /// WS_NEVER: neither.
     pub keepalive_s: u32,
     /// Messages that ws_client_enqueue() keeps, at most [1024].
     pub queue_messages: u32,
