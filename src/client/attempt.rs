@@ -18,6 +18,7 @@ use crate::error::Status;
 use crate::log;
 use crate::net::conns::ConnId;
 use crate::net::resolve::Lookup;
+use crate::net::sys::memory::is_there;
 use crate::net::sys::socket::{self, Addr};
 use crate::net::sys::{monotonic_ms, Errno, Fd};
 use crate::proto::cookie::Jar;
@@ -103,6 +104,8 @@ pub const RECONNECT: u32 = 1;
 const RACE: u32 = 2;
 /// A close does not wait any longer for what is queued before it.
 pub const CLOSE: u32 = 3;
+/// More bytes than a lookup takes of this process's memory before its thread begins.
+const LOOKUP: usize = 1024;
 /// Connections under way at a time; with more addresses the oldest gives way.
 const MAX_FLYING: usize = 8;
 
@@ -185,6 +188,10 @@ impl Client {
         // One that was given up by an earlier attempt and goes on is as good as a new one.
         let under_way = state.lookup.as_ref();
         if !under_way.is_some_and(|lookup| lookup.is_under_way(&name, port)) {
+            if !is_there(LOOKUP) {
+                drop(state);
+                return self.attempt_failed(engine, no_memory());
+            }
             let remote = engine.remote().clone();
             let wake = Box::new(move || remote.wake());
             match self.lookups.start(name, port, wake) {

@@ -9,6 +9,7 @@ use crate::engine::{After, Engine};
 use crate::error::Status;
 use crate::log;
 use crate::net::conns::ConnId;
+use crate::net::sys::memory::try_box;
 use crate::net::sys::monotonic_ms;
 use crate::proto::handshake::{self, Answer, Offer};
 use crate::proto::http::{append, cut_before, cut_line, date, number, Response};
@@ -362,11 +363,14 @@ impl Client {
     }
 
     fn redirected(&self, engine: &Engine, target: ClientUrl) -> After {
+        let Ok(target) = try_box(target) else {
+            return self.refuse(no_memory());
+        };
         {
             let mut state = self.state.lock();
             log::info(words!("redirected to {}", target.host_header()));
             state.redirects += 1;
-            state.target = Some(Box::new(target));
+            state.target = Some(target);
             state.stage = Stage::Idle;
         }
         self.reach(engine);

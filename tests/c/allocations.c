@@ -17,16 +17,19 @@ static size_t allocations;
 enum { LARGE_BLOCK = 200000 };
 static int large_left = 1000000;
 
+// This thread gets no memory at all.
+static _Thread_local int none_left;
+
 void *malloc(size_t size)
 {
     allocations++;
-    return __libc_malloc(size);
+    return none_left ? NULL : __libc_malloc(size);
 }
 
 void *calloc(size_t count, size_t size)
 {
     allocations++;
-    if (count * size >= LARGE_BLOCK && large_left-- <= 0)
+    if (none_left || (count * size >= LARGE_BLOCK && large_left-- <= 0))
         return NULL;
     return __libc_calloc(count, size);
 }
@@ -34,19 +37,19 @@ void *calloc(size_t count, size_t size)
 void *realloc(void *block, size_t size)
 {
     allocations++;
-    return __libc_realloc(block, size);
+    return none_left ? NULL : __libc_realloc(block, size);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
     allocations++;
-    return __libc_memalign(alignment, size);
+    return none_left ? NULL : __libc_memalign(alignment, size);
 }
 
 int posix_memalign(void **out, size_t alignment, size_t size)
 {
     allocations++;
-    *out = __libc_memalign(alignment, size);
+    *out = none_left ? NULL : __libc_memalign(alignment, size);
     return *out == NULL ? ENOMEM : 0;
 }
 
@@ -297,6 +300,65 @@ static void threads_without_memory(void)
     OK(ws_server_free(server));
 }
 
+static int to_the_end(ws_server *server, const ws_request *request, ws_response *response, void *user)
+{
+    (void)server;
+    (void)user;
+    if (strcmp(ws_request_path(request), "/end") == 0)
+        return 0;
+    OK(ws_response_header(response, "Location", "/end"));
+    return 302;
+}
+
+static void note_open(ws_client *client, void *user)
+{
+    (void)client;
+    *(int *)user = 1;
+}
+
+// Memory ends at some step of an attempt that looks a name up and is redirected: it fails, and a later one does not.
+static void attempts_without_memory(void)
+{
+    enum { STEPS = 12, TURNS = 20 };
+    ws_server_config config = {.struct_size = sizeof config, .on_upgrade = to_the_end};
+    ws_client_config client_config = {.struct_size = sizeof client_config, .on_open = note_open};
+    ws_server *server;
+    ws_client *client;
+    char url[64];
+    int steps;
+
+    OK(ws_server_new(&config, &server));
+    OK(ws_server_listen(server, "ws://127.0.0.1:0"));
+    OK(ws_server_start(server));
+    snprintf(url, sizeof url, "ws://localhost:%d/", ws_server_port(server));
+    for (steps = 0; steps < STEPS; steps++) {
+        int is_open = 0;
+        int i;
+
+        client_config.url = url;
+        client_config.user = &is_open;
+        client_config.max_redirects = 1;
+        client_config.reconnect_min_ms = 1;
+        client_config.reconnect_max_ms = 1;
+        if (ws_client_new(&client_config, &client) == WS_ERR_UNSUPPORTED)
+            break; // this build follows no redirects
+        for (i = 0; i < steps && !is_open; i++)
+            OK(ws_client_poll(client, 50));
+        none_left = 1;
+        for (i = 0; i < TURNS && !is_open; i++) {
+            ws_status status = ws_client_poll(client, 2);
+
+            if (status != WS_OK && status != WS_ERR_NO_MEMORY)
+                FAIL("ws_client_poll answers %d", status);
+        }
+        none_left = 0;
+        while (!is_open)
+            OK(ws_client_poll(client, 50));
+        OK(ws_client_free(client));
+    }
+    OK(ws_server_free(server));
+}
+
 int main(int argc, char **argv)
 {
     check_begin(argc, argv, 60);
@@ -312,5 +374,6 @@ int main(int argc, char **argv)
     RUN(the_frame_of_a_large_broadcast_is_given_back);
     RUN(client_echo);
     RUN(threads_without_memory);
+    RUN(attempts_without_memory);
     return check_end();
 }

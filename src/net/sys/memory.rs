@@ -2,6 +2,15 @@
 
 use alloc::alloc::{alloc, alloc_zeroed, Layout};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+/// So many bytes can be had, for what ends the process without memory. Another thread may take them meanwhile.
+pub fn is_there(bytes: usize) -> bool {
+    let mut probe: Vec<u8> = Vec::new();
+    let there = probe.try_reserve_exact(bytes).is_ok();
+    core::hint::black_box(&probe);
+    there
+}
 
 /// `value` on the heap; gives it back when there is no memory.
 pub fn try_box<T>(value: T) -> Result<Box<T>, T> {
