@@ -11,7 +11,7 @@
 use super::backoff::{Backoff, Pace};
 use super::race::{Next, Race};
 use super::upgrade::Step;
-use super::{Client, ProxyChoice, SLOTS};
+use super::{Client, ProxyChoice};
 use crate::engine::conn::Ending;
 use crate::engine::Engine;
 use crate::error::Status;
@@ -118,10 +118,9 @@ enum Place {
 impl Client {
     pub(super) fn begin(&self, engine: &Engine) {
         self.http_status.store(0, Ordering::Relaxed);
-        // A race takes half of the slots. Those of earlier attempts that linger, so that the server reads why, have had time.
-        if engine.remote().load() as usize > SLOTS / 4 {
-            engine.with(|l| l.end_every());
-        }
+        // Those of earlier attempts that linger, so that the server reads why they were left, have had their time: a race
+        // takes many slots, and what they still send must not count as sent on the next connection.
+        engine.with(|l| l.end_every());
         {
             let mut state = self.state.lock();
             state.deadline = monotonic_ms() + u64::from(self.config.connect_timeout);

@@ -314,8 +314,6 @@ impl Client {
         if !matches!(engine.with(|l| l.open(id, deflate)), Some(Ok(()))) {
             return After::Drop(Ending::NoMemory);
         }
-        // Earlier connections that linger are of no more interest.
-        engine.with(|l| l.keep_only(id));
         {
             let mut state = self.state.lock();
             state.stage = Stage::Open;

@@ -142,15 +142,6 @@ impl Local {
         }
     }
 
-    /// Ends all connections but one.
-    pub fn keep_only(&mut self, kept: ConnId) {
-        for slot in 0..self.conns.slots() {
-            if let Some(id) = self.conns.id_at(slot).filter(|&id| id != kept) {
-                self.end(id, Ending::Abandoned);
-            }
-        }
-    }
-
     /// Ends what is left.
     pub fn end_every(&mut self) {
         for slot in 0..self.conns.slots() {
