@@ -178,10 +178,13 @@ impl Engine {
             .map_err(io)?;
         let alarm = Alarm::new().map_err(|errno| Error::io(errno, "timerfd"))?;
         epoll.add(alarm.raw(), ALARM, Interest::Edge).map_err(io)?;
+        let mut local = Local::new(settings, remote.clone(), index, alarm);
+        // Room for all timers of the driver: a client whose attempt fails for want of memory is to make another.
+        local.set_timer(0, None).map_err(Status::from)?;
         Ok(Engine {
             index,
             settings,
-            local: ThreadCell::new(Local::new(settings, remote.clone(), index, alarm)),
+            local: ThreadCell::new(local),
             remote,
             watched: AtomicBool::new(false),
         })
@@ -257,7 +260,7 @@ impl Engine {
         self.with(|l| l.end(id, ending));
     }
 
-    /// Sets or removes a timer of the driver. Without memory there is none.
+    /// Sets or removes a timer of the driver. There is room for all of them.
     #[inline(never)]
     pub fn set_timer(&self, key: u32, at: Option<u64>) {
         let _ = self.with(|l| l.set_timer(key, at));

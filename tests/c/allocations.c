@@ -17,7 +17,7 @@ static size_t allocations;
 enum { LARGE_BLOCK = 200000 };
 static int large_left = 1000000;
 
-// This thread gets no memory at all.
+// This thread gets no other memory.
 static _Thread_local int none_left;
 
 void *malloc(size_t size)
@@ -29,7 +29,7 @@ void *malloc(size_t size)
 void *calloc(size_t count, size_t size)
 {
     allocations++;
-    if (none_left || (count * size >= LARGE_BLOCK && large_left-- <= 0))
+    if (count * size >= LARGE_BLOCK ? large_left-- <= 0 : none_left)
         return NULL;
     return __libc_calloc(count, size);
 }
