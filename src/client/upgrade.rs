@@ -14,7 +14,7 @@ use crate::net::sys::monotonic_ms;
 use crate::proto::handshake::{self, Answer, Offer};
 use crate::proto::http::{append, cut_before, cut_line, date, number, Response};
 use crate::proto::proxy::{Asked, Kind, Proxy, ProxyError, Socks};
-use crate::proto::redirect::{follow, is_redirect, same_origin};
+use crate::proto::redirect::{follow, is_redirect, same_origin, url_of, Target};
 use crate::proto::url::ClientUrl;
 use crate::proto::OutOfMemory;
 use crate::tls::Session;
@@ -360,8 +360,8 @@ impl Client {
         }
     }
 
-    fn redirected(&self, engine: &Engine, target: ClientUrl) -> After {
-        let Ok(target) = try_box(target) else {
+    fn redirected(&self, engine: &Engine, target: Target) -> After {
+        let Ok(target) = try_box(url_of(target)) else {
             return self.refuse(no_memory());
         };
         {
@@ -397,7 +397,7 @@ impl Client {
 #[derive(Default)]
 struct Hints {
     /// Where a redirect that is to be followed leads, or why it is not.
-    target: Option<Result<ClientUrl, &'static str>>,
+    target: Option<Result<Target, &'static str>>,
     after: Option<u64>,
 }
 

@@ -5,6 +5,13 @@ use super::http::{cut_before, trim};
 use super::url::{copy, split_authority, strip_prefix, ClientUrl};
 use alloc::string::String;
 
+/// Where a redirect leads to. In a build that follows none, this is a type without a value.
+pub type Target = ClientUrl;
+
+pub fn url_of(target: Target) -> ClientUrl {
+    target
+}
+
 /// The statuses that name another place.
 pub fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
@@ -20,11 +27,7 @@ pub fn same_origin(a: &ClientUrl, b: &ClientUrl) -> bool {
 
 /// The URL that `location`, the value of a Location header, means at `from`. http and https stand
 /// for ws and wss. The credentials of `own`, the URL of the application, go along only to its origin.
-pub fn follow(
-    own: &ClientUrl,
-    from: &ClientUrl,
-    location: &[u8],
-) -> Result<ClientUrl, &'static str> {
+pub fn follow(own: &ClientUrl, from: &ClientUrl, location: &[u8]) -> Result<Target, &'static str> {
     let location = core::str::from_utf8(trim(location)).map_err(|_| BAD)?;
     // A fragment is for the one who asked (RFC 9110 10.2.2), and a WebSocket URI has none.
     let (location, _) = cut_before(location, b"#");
