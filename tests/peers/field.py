@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from program import Program, eventually
+from program import DEADLINE, Program, eventually
 
 
 def wanted(command, package):
@@ -69,7 +69,7 @@ class LyingProxy:
         return self
 
     def __exit__(self, *_):
-        self.thread.join(10)
+        self.thread.join(DEADLINE)
         self.listener.close()
 
     def _serve(self):
@@ -85,7 +85,7 @@ class LyingProxy:
             back = threading.Thread(target=self._carry, args=(server, client))
             back.start()
             self._carry(client, server)
-            back.join(10)
+            back.join(DEADLINE)
 
     def _asked_for(self, client):
         """The port that the client wants to reach, and the answer to that."""

@@ -3,6 +3,8 @@
 import socket
 import struct
 
+from program import DEADLINE
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 REQUEST = (
@@ -33,7 +35,7 @@ def frame(opcode, payload=b"", fin=True):
 
 
 class RawPeer:
-    def __init__(self, address, timeout=10, receive_buffer=None):
+    def __init__(self, address, timeout=DEADLINE, receive_buffer=None):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

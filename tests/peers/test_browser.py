@@ -113,7 +113,7 @@ def test_dashboard_survives_a_restart_of_the_server(browser, dashboard, serve):
     page.wait_for("document.querySelector('#state').textContent === 'disconnected'")
 
     serve("dashboard", port=dashboard.port)
-    page.wait_for("document.querySelector('#state').textContent === 'connected'", 20)
+    page.wait_for("document.querySelector('#state').textContent === 'connected'")
     before = page.evaluate("window.libwsDashboard.samples")
     page.wait_for(f"window.libwsDashboard.samples > {before} + 3")
     assert page.evaluate("window.notLoadedAgain && !document.querySelector('#rate').disabled")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from program import DEADLINE
+
 SERVERS = ["echo_server", "chat", "dashboard", "own_epoll", "reactor_echo", "stream_upload"]
 CLIENTS = ["ws_cat", "autobahn_client", "cloud_client"]
 OTHERS = ["hello_server", "pipe_pair", "tls_server"]
@@ -116,11 +118,11 @@ def test_signal_ends_ws_cat(run, echo, number):
 def test_signal_ends_ws_cat_while_it_connects(run, number):
     """Its help: exit status 0 after Ctrl-C."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(10)
+        silent.settimeout(DEADLINE)
         program = run("ws_cat", f"ws://127.0.0.1:{silent.getsockname()[1]}", "--once", "x")
         peer, _ = silent.accept()
         with peer:
-            peer.settimeout(10)
+            peer.settimeout(DEADLINE)
             assert peer.recv(4096)  # the request: it runs its loop
             program.interrupt(number)
             assert program.wait() == 0

@@ -15,7 +15,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.sync.client import connect
 
 from browser import Browser
-from program import eventually
+from program import DEADLINE, eventually
 from raw import BINARY, CLOSE, REQUEST, RawPeer, frame, head
 
 MODES = ["small", "balanced", "best"]
@@ -63,7 +63,7 @@ def test_websockets_with_all_parameters(compressing):
             assert agreed.local_max_window_bits <= (client if type(client) is int else 15)
             for message in messages():
                 ws.send(message)
-                assert ws.recv(10) == message
+                assert ws.recv(DEADLINE) == message
     assert ", with compression" in compressing.stderr.all()[0]
 
 
@@ -71,7 +71,7 @@ def test_websockets_fragments(compressing):
     with connect(compressing.url, proxy=None, compression="deflate") as ws:
         for _ in range(3):
             ws.send(part for part in ("Grü", "", "ße " * 500, "in ", "Stücken", ""))
-            assert ws.recv(10) == "Grü" + "ße " * 500 + "in Stücken"
+            assert ws.recv(DEADLINE) == "Grü" + "ße " * 500 + "in Stücken"
 
 
 def test_npm_with_all_parameters(compressing, peer_program):
@@ -85,7 +85,7 @@ def test_npm_with_all_parameters(compressing, peer_program):
         for s, c, sb, cb in itertools.product([False, True], [False, True], [None, 8, 10, 15], [None, True, 9, 15])
     ]
     program = peer_program("ws", "deflate", compressing.url, json.dumps(offers))
-    assert program.wait(60) == 0, program.stderr.rest()
+    assert program.wait() == 0, program.stderr.rest()
     lines = program.stdout.rest()
     assert len(lines) == len(offers)
     for line, offer in zip(lines, offers):
@@ -136,7 +136,7 @@ def test_ws_cat_with(name, parameters, peer_program, run, tmp_path):
     ):
         with open(tmp_path / "lines") as stdin:
             cat = run("ws_cat", server.url + path, "--deflate", stdin=stdin)
-        assert cat.wait(30) == 0, cat.stderr.rest()
+        assert cat.wait() == 0, cat.stderr.rest()
         said = cat.stdout.rest()
         if path == "/echo":
             assert said == answers
@@ -263,7 +263,7 @@ def test_echo_of_compressed_messages_beside_others(serve, peer_program, measured
     batch, batches = 50, 180
 
     def work(server, path=b"/"):
-        peer = RawPeer(server.address, timeout=30)
+        peer = RawPeer(server.address)
         request = REQUEST.replace(b"GET / ", b"GET " + path + b" ")
         offer = OFFER.replace(b"permessage-deflate;", b"permessage-deflate; server_no_context_takeover; client_no_context_takeover;")
         peer.send(request[:-2] + offer)

@@ -24,12 +24,12 @@ open_ws = functools.partial(connect, proxy=None)
 
 
 def receive_json(ws):
-    return json.loads(ws.recv(10))
+    return json.loads(ws.recv(DEADLINE))
 
 
 def get(address, path, method="GET", **headers):
     """The response to a plain HTTP request, and its body."""
-    connection = http.client.HTTPConnection(*address, timeout=10)
+    connection = http.client.HTTPConnection(*address, timeout=DEADLINE)
     connection.request(method, path, headers=headers)
     response = connection.getresponse()
     body = response.read()
@@ -46,7 +46,7 @@ def test_echo_server_quiet_says_where_it_listens_and_nothing_else(serve, host, s
     assert program.url == f"ws://{shown}:{program.port}"
     with open_ws(program.url) as ws:
         ws.send("x")
-        assert ws.recv(10) == "x"
+        assert ws.recv(DEADLINE) == "x"
     program.end()
     assert program.stdout.rest() == [f"listening on {program.url}"]
     assert program.stderr.rest() == []
@@ -75,7 +75,7 @@ def test_echo_server_in_pieces(serve, options, compression):
             assert await ws.recv() == "in fragments €"
             await (await ws.ping(b"p"))
 
-    asyncio.run(asyncio.wait_for(exchange(), 60))
+    asyncio.run(asyncio.wait_for(exchange(), DEADLINE))
 
 
 def test_echo_server_in_pieces_loses_nothing_when_the_peer_reads_late(serve):
@@ -146,7 +146,7 @@ def test_hello_server_echoes(run, tmp_path):
     with ws:
         for message in ("Grüße", b"\x00\xff", "x" * 100000):
             ws.send(message)
-            assert ws.recv(10) == message
+            assert ws.recv(DEADLINE) == message
     # It is to be the shortest: no signal handler.
     program.interrupt(signal.SIGTERM)
     assert program.wait() == -signal.SIGTERM
@@ -171,8 +171,8 @@ def open_cat(run, echo):
     return program
 
 
-def finish(program, deadline=10):
-    return program.wait(deadline), program.stdout.rest(), "\n".join(program.stderr.rest())
+def finish(program):
+    return program.wait(), program.stdout.rest(), "\n".join(program.stderr.rest())
 
 
 def test_cat_exits_0_after_once(run, echo):
@@ -213,7 +213,7 @@ def test_cat_exits_1_when_nobody_listens(run):
 
 
 def test_cat_exits_1_when_the_name_is_unknown(run):
-    status, printed, errors = finish(run("ws_cat", "ws://no.such.host.invalid", "--once", "x"), 20)
+    status, printed, errors = finish(run("ws_cat", "ws://no.such.host.invalid", "--once", "x"))
     assert (status, printed) == (1, [])
     assert errors.startswith("ws_cat: dns: ")
 
@@ -247,10 +247,10 @@ def test_cat_exits_1_when_the_server_speaks_no_websocket(run, answer):
     said, word = NO_WEBSOCKET[answer]
     with socket.create_server(("127.0.0.1", 0)) as server:
         program = run("ws_cat", f"ws://127.0.0.1:{server.getsockname()[1]}", "--once", "x")
-        server.settimeout(10)
+        server.settimeout(DEADLINE)
         peer, _ = server.accept()
         with peer:
-            peer.settimeout(10)
+            peer.settimeout(DEADLINE)
             request = b""
             while b"\r\n\r\n" not in request:
                 request += peer.recv(4096)
@@ -320,7 +320,7 @@ def test_chat_name_that_is_none(serve, message, code):
     with open_ws(chat.url + "/chat") as ws:
         ws.send(message)
         with pytest.raises(ConnectionClosed) as closed:
-            ws.recv(10)
+            ws.recv(DEADLINE)
         assert closed.value.rcvd.code == code
 
 
@@ -408,11 +408,11 @@ def test_own_epoll(serve):
     with open_ws(program.url) as ws, open_ws(program.url) as other:
         ws.send("to the loop")
         program.stderr.expect(": to the loop$")
-        first = int(ws.recv(10).removeprefix("tick "))
+        first = int(ws.recv(DEADLINE).removeprefix("tick "))
         at = time.monotonic()
-        assert ws.recv(10) == f"tick {first + 1}"
+        assert ws.recv(DEADLINE) == f"tick {first + 1}"
         assert 0.7 < time.monotonic() - at < 5
-        assert other.recv(10) == f"tick {first}"
+        assert other.recv(DEADLINE) == f"tick {first}"
     program.stderr.expect("closed, ")
 
 
@@ -424,13 +424,13 @@ def test_reactor_echo(serve):
     with open_ws(program.url) as ws, open_ws(program.url) as other:
         for message in ("Grüße", b"\x00\xff", "", "x" * 100000):
             ws.send(message)
-            assert ws.recv(10) == message
+            assert ws.recv(DEADLINE) == message
         other.send(["in ", "pieces"])
-        assert other.recv(10) == "in pieces"
-        assert ws.ping(b"p").wait(10)
+        assert other.recv(DEADLINE) == "in pieces"
+        assert ws.ping(b"p").wait(DEADLINE)
         ws.send("x" * 100001)
         with pytest.raises(ConnectionClosed) as closed:
-            ws.recv(10)
+            ws.recv(DEADLINE)
         assert closed.value.rcvd.code == 1009
         other.close(4321, "bye")
         assert other.protocol.close_rcvd.code == 4321
@@ -472,12 +472,12 @@ def test_stream_upload_of_64_mib_in_little_memory(serve, tmp_path, measured):
         crc = binascii.crc32(block, crc)
     with open_ws(program.url) as ws:
         ws.send(block for _ in range(64))
-        assert ws.recv(30) == f"{64 * 2**20} bytes, crc32 {crc:08x}, upload-000001"
+        assert ws.recv(DEADLINE) == f"{64 * 2**20} bytes, crc32 {crc:08x}, upload-000001"
         # The same in one frame.
         ws.send(block * 64)
-        assert ws.recv(30) == f"{64 * 2**20} bytes, crc32 {crc:08x}, upload-000002"
+        assert ws.recv(DEADLINE) == f"{64 * 2**20} bytes, crc32 {crc:08x}, upload-000002"
         ws.send("")
-        assert ws.recv(10) == "0 bytes, crc32 00000000, upload-000003"
+        assert ws.recv(DEADLINE) == "0 bytes, crc32 00000000, upload-000003"
     grown = program.peak_rss() - before
     measured(f"stream_upload: 2 messages of 64 MiB, memory grew by {grown // 1024} KiB")
     assert grown < 2**20

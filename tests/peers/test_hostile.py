@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from program import eventually
+from program import DEADLINE, eventually
 from raw import BINARY, CLOSE, PING, PONG, REQUEST, TEXT, RawPeer, frame, head
 
 KIB, MIB = 2**10, 2**20
@@ -48,9 +48,9 @@ class PingPong:
 
     def __exit__(self, *_):
         # What it stands beside may be over before the thread has had its first turn.
-        self._begun.wait(10)
+        self._begun.wait(DEADLINE)
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(DEADLINE)
         self.peer.close()
         assert self.error is None, self.error
         assert self.rounds > 0
@@ -140,7 +140,7 @@ def test_end_of_stream_behind_much_data_is_seen(echo):
 @pytest.mark.measures
 def test_200000_pings_without_reading_a_pong(serve):
     echo = serve("echo_server", "--quiet")
-    peer = RawPeer(echo.address, receive_buffer=4096, timeout=30).upgrade()
+    peer = RawPeer(echo.address, receive_buffer=4096).upgrade()
     peer.echo()
     before = echo.rss()
     with PingPong(echo.address) as other:
@@ -171,7 +171,7 @@ def test_peer_that_never_reads_costs_a_bounded_queue(serve):
     assert echo.rss() - before < 8 * (2 * 64 + 64 + 64 + 256) * KIB, sent
     # Nothing is lost: who reads in the end gets all whole messages back.
     for peer, count in zip(peers[:2], sent):
-        peer.socket.settimeout(10)
+        peer.socket.settimeout(DEADLINE)
         for _ in range(count // len(frame(BINARY, b"z" * 60000))):
             assert peer.read_frame() == (BINARY, b"z" * 60000)
     for peer in peers:
@@ -339,12 +339,12 @@ def test_10000_connections_at_once(serve, descriptors, measured):
     if descriptors != resource.RLIM_INFINITY and descriptors < 12_000:
         pytest.skip(f"10,000 connections need 12,000 descriptors, the hard limit here is {descriptors}")
     echo = serve("echo_server", "--quiet")
-    first = RawPeer(echo.address, timeout=30).upgrade()
+    first = RawPeer(echo.address).upgrade()
     first.echo()
     before, base, began = echo.rss(), echo.fds(), time.monotonic()
     peers = []
     for _ in range(50):
-        batch = [RawPeer(echo.address, timeout=30).send(REQUEST) for _ in range(200)]
+        batch = [RawPeer(echo.address).send(REQUEST) for _ in range(200)]
         for peer in batch:
             assert b"101 Switching Protocols" in peer.read_whole_head()
         peers += batch

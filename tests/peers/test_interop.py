@@ -14,6 +14,8 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from program import DEADLINE
+
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 2**20]
 # Codes that a Close frame may hold (RFC 6455 section 7.4).
 CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4999]
@@ -31,7 +33,7 @@ def bytes_of(size):
 
 def legacy(echo, **options):
     """A connection of websocket-client."""
-    return websocket.create_connection(echo.url, timeout=10, **options)
+    return websocket.create_connection(echo.url, timeout=DEADLINE, **options)
 
 
 # Python's websockets as the client.
@@ -42,7 +44,7 @@ def test_websockets_echo(echo, size):
     with connect(echo.url, proxy=None) as ws:
         for message in (text_of(size), bytes_of(size)):
             ws.send(message)
-            answer = ws.recv(10)
+            answer = ws.recv(DEADLINE)
             assert type(answer) is type(message)
             assert answer == message
 
@@ -68,17 +70,17 @@ def test_websockets_fragments_with_pings_between(echo, kind):
                 yield part if kind is str else part.encode()
 
         ws.send(fragments())
-        answer = ws.recv(10)
+        answer = ws.recv(DEADLINE)
         assert answer == ("".join(parts) if kind is str else "".join(parts).encode())
         # websockets takes the pong of a later ping for the earlier ones too (RFC 6455 section 5.5.3).
-        assert all(pong.wait(10) for pong in pongs)
+        assert all(pong.wait(DEADLINE) for pong in pongs)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x00\xff", b"p" * 125])
 def test_websockets_ping(echo, payload):
     with connect(echo.url, proxy=None) as ws:
         # Only a pong with the same payload counts.
-        assert ws.ping(payload).wait(10)
+        assert ws.ping(payload).wait(DEADLINE)
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -95,7 +97,7 @@ def test_websockets_is_closed_with_1001_when_the_server_ends(echo):
     with connect(echo.url, proxy=None) as ws:
         echo.end()
         with pytest.raises(ConnectionClosed) as closed:
-            ws.recv(10)
+            ws.recv(DEADLINE)
         assert closed.value.rcvd.code == 1001
         assert closed.value.rcvd_then_sent
 
@@ -104,16 +106,16 @@ def test_websockets_message_beyond_the_limit(serve):
     echo = serve("echo_server", "--max-message", "1000")
     with connect(echo.url, proxy=None) as ws:
         ws.send(b"x" * 1000)
-        assert len(ws.recv(10)) == 1000
+        assert len(ws.recv(DEADLINE)) == 1000
         ws.send(b"x" * 1001)
         with pytest.raises(ConnectionClosed) as closed:
-            ws.recv(10)
+            ws.recv(DEADLINE)
         assert closed.value.rcvd.code == 1009
     with connect(echo.url, proxy=None) as ws:
         # RFC 6455 section 5.4: fragments make one message. The Close may come while the last of them is being sent.
         with pytest.raises(ConnectionClosed) as closed:
             ws.send([b"x" * 600, b"x" * 600])
-            ws.recv(10)
+            ws.recv(DEADLINE)
         assert closed.value.rcvd.code == 1009
 
 
@@ -121,7 +123,7 @@ def test_websockets_refusals(serve):
     echo = serve("echo_server", "--quiet", "--path", "/ws")
     with connect(echo.url + "/ws?some=query", proxy=None) as ws:
         ws.send("here")
-        assert ws.recv(10) == "here"
+        assert ws.recv(DEADLINE) == "here"
     for path in ("/", "/ws/", "/other"):
         with pytest.raises(InvalidStatus) as refused:
             connect(echo.url + path, proxy=None)
@@ -140,7 +142,7 @@ def test_websockets_many_at_once_keep_their_order(serve, threads):
             assert [await ws.recv() for _ in sent] == sent
 
     async def all_of_them():
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE):
             await asyncio.gather(*(converse(number) for number in range(50)))
 
     asyncio.run(all_of_them())
@@ -292,7 +294,7 @@ def cat(run, url, *args, stdin=b""):
     program = run("ws_cat", url, *args, stdin=subprocess.PIPE)
     program.process.stdin.write(stdin)
     program.process.stdin.close()
-    return program.wait(20), program.stdout.rest(), "\n".join(program.stderr.rest())
+    return program.wait(), program.stdout.rest(), "\n".join(program.stderr.rest())
 
 
 def test_cat_once(run, peer):

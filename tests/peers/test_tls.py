@@ -22,7 +22,7 @@ from websockets.sync.server import serve as ws_serve
 from certs import DAY, KEYS, NOW, Authority, name_of, self_signed
 from conftest import HERE, example
 from field import not_permitted
-from program import Program, eventually
+from program import DEADLINE, Program, eventually
 from raw import BINARY, CLOSE, TEXT, RawPeer, frame
 
 VERSIONS = ["1.2", "1.3"]
@@ -93,7 +93,7 @@ def test_websockets_over_tls(echo, ca, version):
         for size in SIZES:
             for message in ("x" * size, b"\xff" * size):
                 ws.send(message)
-                assert ws.recv(10) == message
+                assert ws.recv(DEADLINE) == message
         ws.close(4000, "bye")
         assert ws.protocol.close_rcvd.code == 4000
     echo.stderr.expect("closed by peer, .*, code 4000 bye")
@@ -115,14 +115,14 @@ def test_kinds_of_keys(serve, run, ca, kind, version):
     echo = serve("echo_server", *tls_args(ca.issue(f"key-{kind}", kind=kind)))
     with connect(by_name(echo), proxy=None, ssl=client_context(ca, version)) as ws:
         ws.send("?")
-        assert ws.recv(10) == "?"
+        assert ws.recv(DEADLINE) == "?"
     assert cat(run, by_name(echo), "--ca", ca.cert_file)[:2] == (0, ["hello"])
 
 
 def s_client(echo, ca, *args, send=b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{echo.port}", "-CAfile", ca.cert_file]
     done = subprocess.run(
-        [*command, "-servername", "localhost", "-ign_eof", *args], input=send, capture_output=True, timeout=20
+        [*command, "-servername", "localhost", "-ign_eof", *args], input=send, capture_output=True, timeout=DEADLINE
     )
     return (done.stdout + done.stderr).decode("utf-8", "replace")
 
@@ -249,7 +249,7 @@ def test_an_issuer_in_between(run, serve, tmp_path, ca):
     echo = serve("echo_server", *tls_args(middle.issue("good")))
     assert cat(run, by_name(echo), "--ca", ca.cert_file)[0] == 0
     with connect(by_name(echo), proxy=None, ssl=client_context(ca)) as ws:
-        ws.ping().wait(10)
+        ws.ping().wait(DEADLINE)
 
 
 @pytest.mark.parametrize(
@@ -647,7 +647,7 @@ def test_mutual_tls(tls_server, run, ca, tmp_path):
     assert cat(run, by_name(server), *own)[:2] == (0, ["TLSv1.3 O=Acme\\, Inc.,CN=device 7"])
     server.stderr.expect(r"^127.0.0.1:\d+: TLSv1.3 O=Acme\\, Inc.,CN=device 7$")
     with connect(by_name(server), proxy=None, ssl=client_context(ca, "1.2", client)) as ws:
-        assert ws.recv(10) == "TLSv1.2 O=Acme\\, Inc.,CN=device 7"
+        assert ws.recv(DEADLINE) == "TLSv1.2 O=Acme\\, Inc.,CN=device 7"
 
     # Without one, with a stranger's, with one that is for servers, with an old one.
     said = refused(run, server, "--ca", ca.cert_file)
@@ -696,7 +696,7 @@ def test_reload(tls_server, ca, tmp_path):
     server = tls_server(Files)
     assert served_name(server, ca, "localhost") == "number 1"
     with connect(by_name(server), proxy=None, ssl=client_context(ca)) as old:
-        old.recv(10)
+        old.recv(DEADLINE)
         # Half of a change is no change.
         shutil.copy(second.cert_file, Files.cert_file)
         server.interrupt(signal.SIGHUP)
@@ -708,7 +708,7 @@ def test_reload(tls_server, ca, tmp_path):
         assert served_name(server, ca, "localhost") == "number 2"
         # The connection from before is still there.
         old.send("still here")
-        assert old.recv(10) == "still here"
+        assert old.recv(DEADLINE) == "still here"
 
 
 def test_wrong_files(run, ca, certificate, tmp_path):
@@ -773,7 +773,7 @@ def test_bytes_one_by_one(echo, ca, version):
     client = client_context(ca, version).wrap_bio(incoming, outgoing, server_hostname="localhost")
     peer = socket.create_connection(echo.address)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    peer.settimeout(10)
+    peer.settimeout(DEADLINE)
 
     def pump(operation, *args):
         while True:
@@ -825,7 +825,7 @@ def test_server_says_close_notify(echo, ca):
     peer.send(frame(CLOSE, b"\x03\xe8"))
     assert peer.read_frame() == (CLOSE, b"\x03\xe8")
     # b"" is close_notify; without it, Python raises.
-    assert peer.socket.recv(10) == b""
+    assert peer.socket.recv(DEADLINE) == b""
 
 
 def flipping_relay(address, after=None, in_answer=None):
@@ -854,7 +854,7 @@ def flipping_relay(address, after=None, in_answer=None):
         back = threading.Thread(target=carry, args=(server, client, None, in_answer), daemon=True)
         back.start()
         carry(client, server, after)
-        back.join(10)
+        back.join(DEADLINE)
         client.close()
         server.close()
 
@@ -873,7 +873,7 @@ def test_a_changed_bit_ends_the_connection(tls_server, ca, after):
             peer.echo(b"q" * 500)
     # It still serves.
     with connect(by_name(server), proxy=None, ssl=client_context(ca)) as ws:
-        ws.recv(10)
+        ws.recv(DEADLINE)
 
 
 def test_a_damaged_record_is_named(run, echo, ca):
@@ -949,11 +949,11 @@ def test_a_peer_that_does_not_read(serve, ca, certificate, version, measured):
             part = peer.read()
             incoming += part
             if not part:
-                assert any(select.select([peer.socket], [peer.socket] if outgoing else [], [], 10))
+                assert any(select.select([peer.socket], [peer.socket] if outgoing else [], [], DEADLINE))
         assert incoming[: len(answer)] == answer
         del incoming[: len(answer)]
     assert not outgoing and not incoming
-    peer.socket.settimeout(10)
+    peer.socket.settimeout(DEADLINE)
     peer.echo()
     measured(f"wss, TLS {version}: a peer that does not read has cost {grown // 1024} KiB")
     assert grown < 8 * 2**20
