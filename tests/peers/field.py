@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -56,10 +55,11 @@ class Proxy:
 
 
 class LyingProxy:
-    """A proxy for one connection that sends `injected` to the client behind its own answer, after `pause` seconds."""
+    """A proxy for one connection that sends `injected` to the client behind its own answer; with `late` only when the client
+    has taken that answer and begun to speak to the server."""
 
-    def __init__(self, scheme, injected, pause=0):
-        self.scheme, self.injected, self.pause = scheme, injected, pause
+    def __init__(self, scheme, injected, late=False):
+        self.scheme, self.injected, self.late = scheme, injected, late
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
         self.thread = threading.Thread(target=self._serve)
@@ -76,9 +76,9 @@ class LyingProxy:
         client, _ = self.listener.accept()
         port, answer = self._asked_for(client)
         with client, socket.create_connection(("127.0.0.1", port)) as server:
-            if self.pause:
+            if self.late:
                 client.sendall(answer)
-                time.sleep(self.pause)
+                server.sendall(client.recv(65536))
                 client.sendall(self.injected)
             else:
                 client.sendall(answer + self.injected)

@@ -4,6 +4,7 @@ Every wait has a deadline and ends at the event, not after a time.
 """
 
 import ctypes
+import functools
 import os
 import re
 import resource
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+import warnings
 from pathlib import Path
 
 # Seconds for what comes at once on a machine that has nothing else to do. Less than the 40 s (ping_interval_ms + pong_timeout_ms)
@@ -30,6 +32,32 @@ def eventually(condition, deadline=DEADLINE, what="the condition"):
             return value
         assert time.monotonic() < end, f"{what} did not come within {deadline} s"
         time.sleep(0.02)
+
+
+class Late(AssertionError):
+    """Something has taken longer than it may."""
+
+
+def in_time(took, bound, what):
+    """Of a test that is `timed`: so many seconds are less than the bound."""
+    if took >= bound:
+        raise Late(f"{what}: {took:.2f} s, the bound is {bound:.2f} s")
+
+
+def timed(test):
+    """For a test that calls in_time(). A machine that stands still for a moment delays what is measured then, so what was late
+    is measured anew; late three times is a failure. Nothing else that goes wrong is tried again."""
+
+    @functools.wraps(test)
+    def measure(*args, **fixtures):
+        for _ in range(2):
+            try:
+                return test(*args, **fixtures)
+            except Late as late:
+                warnings.warn(f"measured anew: {late}", stacklevel=1)
+        return test(*args, **fixtures)
+
+    return measure
 
 
 def settled(value, unchanged=2.0):
