@@ -6,10 +6,11 @@ import select
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from program import DEADLINE, eventually
+from program import DEADLINE, eventually, in_time, settled, timed
 from raw import BINARY, CLOSE, PING, PONG, REQUEST, TEXT, RawPeer, frame, head
 
 KIB, MIB = 2**10, 2**20
@@ -69,6 +70,7 @@ def stuff(peer):
     raise AssertionError("the server takes 64 MiB of messages whose echoes nobody reads")
 
 
+@timed
 def test_stalling_peers_are_ended_and_delay_nobody(serve, measured):
     # Pings after 1 s, and 10 s for an answer (the library's default).
     echo = serve("echo_server", "--handshake-timeout", "1000", "--ping-interval", "1000")
@@ -84,6 +86,9 @@ def test_stalling_peers_are_ended_and_delay_nobody(serve, measured):
 
     # (how it begins, the seconds after which it is ended)
     peers = {
+        # The kernel's own timeout (TCP_USER_TIMEOUT), whose clock begins with the first byte it cannot deliver and is
+        # looked at whenever the window is probed. The first one, since it takes a while to begin.
+        "never reads": (never_reading, 10, 25),
         "nothing": (lambda: RawPeer(echo.address), 1, 4),
         "half a request line": (lambda: RawPeer(echo.address).send(b"GET / HT"), 1, 4),
         "half a handshake": (lambda: RawPeer(echo.address).send(REQUEST[:-10]), 1, 4),
@@ -91,34 +96,32 @@ def test_stalling_peers_are_ended_and_delay_nobody(serve, measured):
         "half a frame head": (lambda: open_and_send(head(TEXT, 60000)[:3]), 11, 15),
         "half a frame": (lambda: open_and_send(head(TEXT, 60000) + b"x" * 100), 11, 15),
         "half a message": (lambda: open_and_send(frame(TEXT, b"x" * 100, fin=False)), 11, 15),
-        # The kernel's own timeout (TCP_USER_TIMEOUT), whose clock begins with the first byte it cannot deliver and is
-        # looked at whenever the window is probed.
-        "never reads": (never_reading, 9, 25),
     }
     with PingPong(echo.address) as other:
         poll = select.poll()
-        begun, names, sockets = {}, {}, []
+        before, begun, names, sockets = {}, {}, {}, []
         for name, (begin, *_) in peers.items():
-            at = time.monotonic()
+            before[name] = time.monotonic()
             peer = begin()
-            begun[name] = at if name != "never reads" else time.monotonic()
+            begun[name] = time.monotonic()
             sockets.append(peer)
             names[peer.socket.fileno()] = name
             poll.register(peer.socket, select.POLLRDHUP)  # errors and resets are told anyway
 
         ended = {}
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 2 * DEADLINE
         while len(ended) < len(peers) and time.monotonic() < deadline:
             for fd, _ in poll.poll(1000):
-                ended[names[fd]] = time.monotonic() - begun[names[fd]]
+                ended[names[fd]] = time.monotonic()
                 poll.unregister(fd)
-        for name, seconds in ended.items():
-            measured(f"stalling peer, {name}: ended after {seconds:.2f} s")
+        for name, at in ended.items():
+            measured(f"stalling peer, {name}: ended after {at - begun[name]:.2f} s")
         measured(f"stalling peers: slowest of {other.rounds} other round trips meanwhile {other.slowest * 1000:.1f} ms")
         assert set(ended) == set(peers)
         for name, (_, earliest, latest) in peers.items():
-            assert earliest <= ended[name] + 0.05 and ended[name] < latest, (name, ended[name])
-        assert other.slowest < NOT_DELAYED
+            assert earliest <= ended[name] - before[name] + 0.05, name
+            in_time(ended[name] - begun[name], latest, name)
+        in_time(other.slowest, NOT_DELAYED, "the other's round trip")
     for peer in sockets:
         peer.close()
     eventually(lambda: echo.fds() == base, what="the closing of all sockets")
@@ -138,6 +141,7 @@ def test_end_of_stream_behind_much_data_is_seen(echo):
 
 
 @pytest.mark.measures
+@timed
 def test_200000_pings_without_reading_a_pong(serve):
     echo = serve("echo_server", "--quiet")
     peer = RawPeer(echo.address, receive_buffer=4096).upgrade()
@@ -148,7 +152,7 @@ def test_200000_pings_without_reading_a_pong(serve):
             peer.send(b"".join(frame(PING, b"%06d" % number) for number in range(start, start + 1000)))
         # All that the server wants to send is small: it has read everything, and keeps one pong.
         assert echo.peak_rss() - before < MIB
-    assert other.slowest < NOT_DELAYED
+    in_time(other.slowest, NOT_DELAYED, "the other's round trip")
     numbers = []
     while not numbers or numbers[-1] != 199_999:
         opcode, payload = peer.read_frame()
@@ -159,6 +163,7 @@ def test_200000_pings_without_reading_a_pong(serve):
 
 
 @pytest.mark.measures
+@timed
 def test_peer_that_never_reads_costs_a_bounded_queue(serve):
     echo = serve("echo_server", "--quiet", "--max-message", "65536")
     RawPeer(echo.address).upgrade().echo(b"x" * 65536)
@@ -166,7 +171,7 @@ def test_peer_that_never_reads_costs_a_bounded_queue(serve):
     peers = [RawPeer(echo.address, receive_buffer=4096).upgrade() for _ in range(8)]
     with PingPong(echo.address) as other:
         sent = [stuff(peer) for peer in peers]
-    assert other.slowest < NOT_DELAYED
+    in_time(other.slowest, NOT_DELAYED, "the other's round trip")
     # The queue of each (two messages and 64 KiB), the message that is held, and what was set aside of a buffer.
     assert echo.rss() - before < 8 * (2 * 64 + 64 + 64 + 256) * KIB, sent
     # Nothing is lost: who reads in the end gets all whole messages back.
@@ -189,6 +194,7 @@ HEADS = {
 
 @pytest.mark.measures
 @pytest.mark.parametrize("kind", HEADS)
+@timed
 def test_heads_of_1_mib(serve, kind):
     echo = serve("echo_server", "--quiet")
     RawPeer(echo.address).upgrade().echo()
@@ -205,14 +211,25 @@ def test_heads_of_1_mib(serve, kind):
             answer = peer.rest()
             assert answer == b"" or answer.startswith(b"HTTP/1.1 " + status), answer[:100]
             peer.close()
-    assert other.slowest < NOT_DELAYED
+    in_time(other.slowest, NOT_DELAYED, "the other's round trip")
     assert echo.peak_rss() - before < MIB
     eventually(lambda: echo.fds() <= base, what="the closing of all sockets")
 
 
+def unread(peer):
+    """Bytes that the peer has sent and that its server has not read yet."""
+    ends = [f"0100007F:{port:04X}" for _, port in (peer.socket.getpeername(), peer.socket.getsockname())]
+    for line in Path("/proc/net/tcp").read_text().splitlines():
+        _, local, remote, _, queues, *_ = line.split()
+        if [local, remote] == ends:
+            return int(queues.partition(":")[2], 16)
+    return 0
+
+
 def test_head_in_single_bytes_is_refused_at_its_limit(serve):
     """The cost of a head grows with its length, not with the square of it."""
-    echo = serve("echo_server", "--quiet")
+    echo = serve("echo_server", "--quiet", "--handshake-timeout", "60000")
+    before = echo.cpu_seconds()
     peer = RawPeer(echo.address)
     peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     peer.send(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
@@ -220,11 +237,13 @@ def test_head_in_single_bytes_is_refused_at_its_limit(serve):
     try:
         while sent < 64 * KIB and not select.select([peer.socket], [], [], 0)[0]:
             sent += peer.socket.send(b"a")
+            if sent % KIB == 0:
+                eventually(lambda: unread(peer) == 0, what="the reading of what was sent")
     except (ConnectionResetError, BrokenPipeError):
         pass
     assert 15 * KIB < sent < 20 * KIB
     assert peer.rest()[:12] in (b"", b"HTTP/1.1 431")
-    assert echo.cpu_seconds() < 1
+    assert echo.cpu_seconds() - before < 1
 
 
 @pytest.mark.measures
@@ -259,6 +278,7 @@ def test_length_beyond_the_limit_is_refused_before_its_bytes_come(serve):
 
 @pytest.mark.measures
 @pytest.mark.parametrize("threads", ["1", "2"])
+@timed
 def test_2000_resets_at_random_moments_leave_nothing_behind(serve, threads, measured):
     echo = serve("echo_server", "--quiet", "--threads", threads)
     chance = random.Random(6455)
@@ -282,13 +302,13 @@ def test_2000_resets_at_random_moments_leave_nothing_behind(serve, threads, meas
         for _ in range(500):
             break_off()
         eventually(lambda: echo.fds() <= base + 1, what="the closing of all sockets")
-        before = echo.rss()
+        before = settled(echo.rss)
         for _ in range(2000):
             break_off()
         eventually(lambda: echo.fds() <= base + 1, what="the closing of all sockets")
-        after = echo.rss()
+        after = settled(echo.rss)
     measured(f"2000 resets, {threads} thread(s): memory {before // KIB} -> {after // KIB} KiB")
-    assert other.slowest < NOT_DELAYED
+    in_time(other.slowest, NOT_DELAYED, "the other's round trip")
     assert after - before < 128 * KIB
     eventually(lambda: echo.fds() == base, what="the closing of all sockets")
 
@@ -296,10 +316,15 @@ def test_2000_resets_at_random_moments_leave_nothing_behind(serve, threads, meas
 @pytest.mark.measures
 def test_no_descriptors_left(serve, measured):
     echo = serve("echo_server", "--quiet", limits={resource.RLIMIT_NOFILE: (64, 64)})
+    room = 64 - echo.fds()
     peers = [RawPeer(echo.address).send(REQUEST) for _ in range(200)]
     eventually(lambda: echo.fds() == 64, what="the last descriptor")
-    opened = [peer for peer in peers if select.select([peer.socket], [], [], 0)[0]]
-    assert 40 < len(opened) < 64
+
+    def answered():
+        return [peer for peer in peers if select.select([peer.socket], [], [], 0)[0]]
+
+    opened = eventually(lambda: len(answered()) >= room and answered(), what="the answers to all who have a descriptor")
+    assert 40 < room == len(opened)
     opened[0].read_head()
 
     # Time must pass here, for it is processor time per time that is measured.
