@@ -67,6 +67,18 @@ def test_dashboard_connects_and_draws(browser, dashboard):
     page.close()
 
 
+def time_of_26_samples(page):
+    """In milliseconds."""
+    return page.evaluate("""new Promise(resolve => {
+        const first = window.libwsDashboard.samples, began = performance.now();
+        const timer = setInterval(() => {
+            if (window.libwsDashboard.samples < first + 26) return;
+            clearInterval(timer);
+            resolve(performance.now() - began);
+        }, 5);
+    })""")
+
+
 def test_dashboard_sends_a_command(browser, dashboard):
     page, other = browser.open(dashboard.url), browser.open(dashboard.url)
     for each in (page, other):
@@ -85,16 +97,11 @@ def test_dashboard_sends_a_command(browser, dashboard):
     for each in (page, other):
         each.wait_for("document.querySelector('#rate-ack').textContent === '26'")
         assert each.evaluate("document.querySelector('#rate').value") == "26"
-    # It is not just shown: 26 samples take a second, not 2.6.
-    took = page.evaluate("""new Promise(resolve => {
-        const first = window.libwsDashboard.samples, began = performance.now();
-        const timer = setInterval(() => {
-            if (window.libwsDashboard.samples < first + 26) return;
-            clearInterval(timer);
-            resolve(performance.now() - began);
-        }, 5);
-    })""")
-    assert 700 < took < 1800
+    # It is not just shown: 26 samples take a second, not 2.6. A busy machine makes some late, but not time and again.
+    times = [time_of_26_samples(page)]
+    while not 700 < times[-1] < 1800:
+        assert len(times) < 10, times
+        times.append(time_of_26_samples(page))
     for each in (page, other):
         assert each.errors() == []
         each.close()

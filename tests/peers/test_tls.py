@@ -3,6 +3,7 @@
 OpenSSL is on the other side, by way of Python, Node.js and its own s_client.
 """
 
+import datetime
 import os
 import re
 import select
@@ -22,7 +23,7 @@ from websockets.sync.server import serve as ws_serve
 from certs import DAY, KEYS, NOW, Authority, name_of, self_signed
 from conftest import HERE, example
 from field import not_permitted
-from program import DEADLINE, Program, eventually
+from program import DEADLINE, Program, eventually, in_time, settled, timed
 from raw import BINARY, CLOSE, TEXT, RawPeer, frame
 
 VERSIONS = ["1.2", "1.3"]
@@ -61,8 +62,8 @@ def cat(run, url, *args, once="hello", **options):
 class RawTls(RawPeer):
     """RawPeer over TLS."""
 
-    def __init__(self, address, context, name="localhost"):
-        super().__init__(address)
+    def __init__(self, address, context, name="localhost", timeout=DEADLINE):
+        super().__init__(address, timeout)
         self.plain = self.socket
         self.socket = context.wrap_socket(self.socket, server_hostname=name, suppress_ragged_eofs=False)
 
@@ -231,11 +232,18 @@ def test_no_name_at_all(run, serving, ca):
     assert "names no host (subjectAltName), so it is not for localhost; its subject is CN=localhost" in said
 
 
+def assert_tells_the_time(said):
+    """What it says of the clock is between the start of these tests and now."""
+    stated = re.search(r"\(the clock says (\S+ \S+) UTC\)", said).group(1)
+    told = datetime.datetime.strptime(stated, "%Y-%m-%d %H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    assert NOW <= told <= datetime.datetime.now(datetime.timezone.utc)
+
+
 def test_expired(run, serving, ca):
     echo = serving("expired", not_before=NOW - 400 * DAY, not_after=NOW - 35 * DAY)
     said = refused(run, echo, "--ca", ca.cert_file)
     assert f"tls: certificate of localhost has expired on {NOW - 35 * DAY:%Y-%m-%d %H:%M:%S} UTC (the clock says " in said
-    assert f"{NOW:%Y-%m-}" in said
+    assert_tells_the_time(said)
 
 
 def test_not_valid_yet(run, serving, ca):
@@ -263,8 +271,9 @@ def test_an_issuer_in_between(run, serve, tmp_path, ca):
 def test_an_issuer_at_the_wrong_time(run, serve, tmp_path, ca, dates, said):
     middle = Authority(tmp_path, "Middle CA", by=ca, **dates)
     echo = serve("echo_server", *tls_args(middle.issue("below")))
-    words = f"tls: an issuer of the certificate of localhost {said} (the clock says {NOW:%Y-%m-}"
-    assert words in refused(run, echo, "--ca", ca.cert_file)
+    told = refused(run, echo, "--ca", ca.cert_file)
+    assert f"tls: an issuer of the certificate of localhost {said} (the clock says " in told
+    assert_tells_the_time(told)
 
 
 def test_self_signed(run, serve, tmp_path, ca):
@@ -456,9 +465,13 @@ def test_what_may_pass_is_tried_again_soon(run, ca, answer, words):
         def serve():
             for _ in range(3):
                 peer, _ = listener.accept()
-                peer.recv(4096)
-                peer.sendall(answer)
-                peer.close()
+                with peer:
+                    peer.recv(4096)
+                    peer.sendall(answer)
+                    peer.shutdown(socket.SHUT_WR)
+                    # Closed with something unread, it would be reset, and the answer lost.
+                    while peer.recv(4096):
+                        pass
 
         threading.Thread(target=serve, daemon=True).start()
         url = f"wss://127.0.0.1:{listener.getsockname()[1]}/"
@@ -732,13 +745,14 @@ def test_wrong_files(run, ca, certificate, tmp_path):
 # What goes wrong on the wire.
 
 
+@timed
 def test_plain_bytes_on_a_tls_port(tls_server):
     server = tls_server()
     peer = RawPeer(server.address).send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     began = time.monotonic()
     # An alert (RFC 8446 section 6), then the end.
     assert peer.rest()[:1] == b"\x15"
-    assert time.monotonic() - began < 5
+    in_time(time.monotonic() - began, 4, "the end")
     server.stderr.expect(r"^127.0.0.1:\d+: tls: what came from the client is not TLS$")
 
 
@@ -752,6 +766,7 @@ def hello_bytes(ca):
 
 
 @pytest.mark.parametrize("part", ["nothing", "half", "whole"])
+@timed
 def test_half_open_handshakes_end(serve, ca, certificate, part):
     echo = serve("echo_server", "--handshake-timeout", "300", *tls_args(certificate))
     hello = hello_bytes(ca)
@@ -762,13 +777,14 @@ def test_half_open_handshakes_end(serve, ca, certificate, part):
     began = time.monotonic()
     for peer in peers:
         peer.rest()
-    assert time.monotonic() - began < 5
+    in_time(time.monotonic() - began, 4, "the end of all")
     eventually(lambda: echo.fds() == fds, what="the end of all connections")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_bytes_one_by_one(echo, ca, version):
+def test_bytes_one_by_one(serve, ca, certificate, version):
     """Every record arrives in pieces, the handshake too."""
+    echo = serve("echo_server", "--handshake-timeout", "60000", *tls_args(certificate))
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_context(ca, version).wrap_bio(incoming, outgoing, server_hostname="localhost")
     peer = socket.create_connection(echo.address)
@@ -867,7 +883,8 @@ def test_a_changed_bit_ends_the_connection(tls_server, ca, after):
     server = tls_server()
     relay = flipping_relay(server.address, after)
     with pytest.raises((ssl.SSLError, ConnectionError, AssertionError, OSError)):
-        peer = RawTls(relay, client_context(ca)).upgrade()
+        # 10 s: where the bit made a record longer, both wait for the rest of it.
+        peer = RawTls(relay, client_context(ca), timeout=10).upgrade()
         peer.read_frame()
         for _ in range(100):
             peer.echo(b"q" * 500)
@@ -899,10 +916,11 @@ def test_a_damaged_record_is_named(run, echo, ca):
 
 
 @pytest.mark.measures
+@timed
 def test_half_handshakes_cost_little(serve, ca, certificate, measured):
     """Half a handshake message costs no more than docs/limits.md says, and no longer than handshake_timeout_ms."""
     bound = 98 * 1024
-    echo = serve("echo_server", "--quiet", "--handshake-timeout", "2000", *tls_args(certificate))
+    echo = serve("echo_server", "--quiet", "--handshake-timeout", "4000", *tls_args(certificate))
     # So that what every server needs is there.
     RawTls(echo.address, client_context(ca)).upgrade().close()
     before = echo.rss()
@@ -917,7 +935,7 @@ def test_half_handshakes_cost_little(serve, ca, certificate, measured):
     while waiting:
         grown = max(grown, echo.rss() - before)
         waiting -= set(select.select(waiting, [], [], 0.01)[0])
-        assert time.monotonic() - began < 20, "they have not been ended in time"
+        in_time(time.monotonic() - began, 20, "the end of all")
     each = grown / len(peers)
     measured(f"wss: a handshake message of which 60,000 bytes have come costs {each / 1024:.1f} KiB")
     assert len(message) / 2 < each < bound
@@ -965,11 +983,11 @@ def test_idle_connections_hold_little(serve, ca, certificate, measured):
     context = client_context(ca)
     first = RawTls(echo.address, context).upgrade()
     first.echo(b"x" * 60_000)
-    before = echo.rss()
+    before = settled(echo.rss)
     peers = [RawTls(echo.address, context).upgrade() for _ in range(500)]
     for peer in peers:
         peer.echo(b"x" * 30_000)
-    each = (echo.rss() - before) / len(peers)
+    each = (settled(echo.rss) - before) / len(peers)
     measured(f"wss: an idle connection holds {each / 1024:.1f} KiB")
     # No buffer of a record's size (16 KiB) stays with it.
     assert each < 10 * 1024
@@ -977,6 +995,7 @@ def test_idle_connections_hold_little(serve, ca, certificate, measured):
         peer.close()
 
 
+@timed
 def test_handshakes_do_not_hold_up_others(serve, ca, measured):
     """The connections that are there have their turn between any two handshakes."""
     echo = serve("echo_server", "--quiet", *tls_args(ca.issue("rsa-many", kind="rsa2048")))
@@ -995,7 +1014,7 @@ def test_handshakes_do_not_hold_up_others(serve, ca, measured):
     while waiting:
         echoes.append(took(talker))
         waiting -= set(select.select(waiting, [], [], 0)[0])
-        assert time.monotonic() - began < 30, "not all have been answered"
+        in_time(time.monotonic() - began, DEADLINE, "the answers to all")
     whole = time.monotonic() - began
     among = max(echoes)
     measured(
@@ -1003,7 +1022,7 @@ def test_handshakes_do_not_hold_up_others(serve, ca, measured):
         f"longest of {len(echoes)} echoes {1000 * among:.1f} ms"
     )
     # Behind all the handshakes, one echo would take all of that time. A machine that is busy delays both.
-    assert among < whole / 2
+    in_time(among, whole / 2, "the longest echo")
     for peer in crowd:
         peer.close()
 
