@@ -27,13 +27,6 @@ def not_permitted(what):
     return pytest.skip(f"not permitted here: {what}")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def listens(port):
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()

@@ -10,7 +10,8 @@ import pytest
 from websockets.sync.server import serve as ws_serve
 
 from conftest import example
-from field import LyingProxy, Proxy, free_port, make_network, wanted
+from field import LyingProxy, Proxy, make_network, wanted
+from free_port import free_port
 from program import Program, eventually, in_time, timed
 
 # Proxies
