@@ -44,7 +44,10 @@ class Browser:
     def __init__(self, profile, flags=()):
         self.program = Program([find_chromium(), *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"])
         url = self.program.stderr.expect(r"DevTools listening on (ws://\S+)").group(1)
-        self._ws = connect(url, proxy=None, compression=None, max_size=None, legacy=True)
+        # Without pings: they would end the connection when Chromium has much to do.
+        self._ws = connect(
+            url, proxy=None, compression=None, max_size=None, open_timeout=DEADLINE, ping_interval=None, legacy=True
+        )
         self._last_id = 0
         self.events = []  # (session, method, parameters)
 

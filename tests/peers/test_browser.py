@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from browser import Browser
+from free_port import free_port
 
 PICTURE = Path(__file__).parents[2] / "docs/dashboard.png"
 
@@ -107,7 +108,8 @@ def test_dashboard_sends_a_command(browser, dashboard):
         each.close()
 
 
-def test_dashboard_survives_a_restart_of_the_server(browser, dashboard, serve):
+def test_dashboard_survives_a_restart_of_the_server(browser, serve):
+    dashboard = serve("dashboard", port=free_port())
     page = browser.open(dashboard.url)
     page.wait_for("window.libwsDashboard.samples > 3")
     assert page.errors() == []
