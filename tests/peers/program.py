@@ -18,6 +18,8 @@ from pathlib import Path
 # Seconds for what comes at once on a machine that has nothing else to do. Less than the 40 s (ping_interval_ms + pong_timeout_ms)
 # after which libws by itself ends a connection that has gone unnoticed.
 DEADLINE = 30.0
+# For what is much work, in an emulator that shares its machine, say. Less than faulthandler_timeout of pytest.ini.
+LONG = 240.0
 
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1

@@ -15,7 +15,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.sync.client import connect
 
 from browser import Browser
-from program import DEADLINE, eventually, settled
+from program import DEADLINE, LONG, eventually, settled
 from raw import BINARY, CLOSE, REQUEST, RawPeer, frame, head
 
 MODES = ["small", "balanced", "best"]
@@ -85,7 +85,7 @@ def test_npm_with_all_parameters(compressing, peer_program):
         for s, c, sb, cb in itertools.product([False, True], [False, True], [None, 8, 10, 15], [None, True, 9, 15])
     ]
     program = peer_program("ws", "deflate", compressing.url, json.dumps(offers))
-    assert program.wait() == 0, program.stderr.rest()
+    assert program.wait(LONG) == 0, program.stderr.rest()
     lines = program.stdout.rest()
     assert len(lines) == len(offers)
     for line, offer in zip(lines, offers):

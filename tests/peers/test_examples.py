@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect, unix_connect
 
-from program import DEADLINE, eventually, in_time, timed
+from program import DEADLINE, LONG, eventually, in_time, timed
 from raw import BINARY, CONTINUATION, RawPeer, frame
 
 open_ws = functools.partial(connect, proxy=None)
@@ -75,7 +75,7 @@ def test_echo_server_in_pieces(serve, options, compression):
             assert await ws.recv() == "in fragments €"
             await (await ws.ping(b"p"))
 
-    asyncio.run(asyncio.wait_for(exchange(), DEADLINE))
+    asyncio.run(asyncio.wait_for(exchange(), LONG))
 
 
 def test_echo_server_in_pieces_loses_nothing_when_the_peer_reads_late(serve):

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from program import DEADLINE
+from program import DEADLINE, LONG
 
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 2**20]
 # Codes that a Close frame may hold (RFC 6455 section 7.4).
@@ -142,7 +142,7 @@ def test_websockets_many_at_once_keep_their_order(serve, threads):
             assert [await ws.recv() for _ in sent] == sent
 
     async def all_of_them():
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(LONG):
             await asyncio.gather(*(converse(number) for number in range(50)))
 
     asyncio.run(all_of_them())
@@ -294,7 +294,7 @@ def cat(run, url, *args, stdin=b""):
     program = run("ws_cat", url, *args, stdin=subprocess.PIPE)
     program.process.stdin.write(stdin)
     program.process.stdin.close()
-    return program.wait(), program.stdout.rest(), "\n".join(program.stderr.rest())
+    return program.wait(LONG), program.stdout.rest(), "\n".join(program.stderr.rest())
 
 
 def test_cat_once(run, peer):
