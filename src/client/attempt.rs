@@ -178,6 +178,7 @@ impl Client {
         Some(match host {
             Host::V4(ip) => Place::At(Addr::v4(*ip, port)),
             Host::V6(ip) => Place::At(Addr::v6(*ip, port)),
+            Host::Name(_) if !is_there(LOOKUP) => return None,
             Host::Name(name) => Place::Name(c_string(name).ok()?, port),
         })
     }
@@ -187,10 +188,6 @@ impl Client {
         // One that was given up by an earlier attempt and goes on is as good as a new one.
         let under_way = state.lookup.as_ref();
         if !under_way.is_some_and(|lookup| lookup.is_under_way(&name, port)) {
-            if !is_there(LOOKUP) {
-                drop(state);
-                return self.attempt_failed(engine, no_memory());
-            }
             let remote = engine.remote().clone();
             let wake = Box::new(move || remote.wake());
             match self.lookups.start(name, port, wake) {

@@ -348,7 +348,7 @@ impl Client {
         }
         let follows = self.config.max_redirects > 0 && is_redirect(response.status());
         let target = follows.then(|| match response.header(b"location") {
-            None => Err("the server redirects, but does not say where to"),
+            None => Err("a redirect without Location"),
             Some(_) if *redirects >= self.config.max_redirects => {
                 Err("more redirects than max_redirects")
             }
