@@ -639,8 +639,8 @@ typedef struct {
     // ws_server_config.tls_cert [none].
     const char *tls_cert;
     const char *tls_key;
-    // The name that the server is asked for (SNI) and that its certificate must be for [the host
-    // of url].
+    // The name that the server is asked for (SNI) and that its certificate must be for, as must
+    // that of a server it redirects to [the host of url, or of the redirect].
     const char *tls_server_name;
     // Not 0: the server's certificate is not checked, neither who signed it nor its name nor its
     // dates. Anyone in between can then read and change everything, so it is for bring-up only;

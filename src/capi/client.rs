@@ -181,8 +181,8 @@ pub struct ws_client_config {
     /// ws_server_config.tls_cert [none].
     pub tls_cert: *const c_char,
     pub tls_key: *const c_char,
-    /// The name that the server is asked for (SNI) and that its certificate must be for [the host
-    /// of url].
+    /// The name that the server is asked for (SNI) and that its certificate must be for, as must
+    /// that of a server it redirects to [the host of url, or of the redirect].
     pub tls_server_name: *const c_char,
     /// Not 0: the server's certificate is not checked, neither who signed it nor its name nor its
     /// dates. Anyone in between can then read and change everything, so it is for bring-up only;
