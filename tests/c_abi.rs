@@ -21,7 +21,7 @@ macro_rules! programs {
     };
 }
 
-programs! { allocations backpressure client client_failures closing deflate flaky frame hammer limits misuse misuse_send pieces proto proto_misuse
+programs! { allocations backpressure callbacks client client_failures closing deflate flaky frame hammer limits misuse misuse_send pieces proto proto_misuse proxies
 queue races reach receiving reconnect reentry sending server_modes tls upgrade wakeups }
 
 #[test]
