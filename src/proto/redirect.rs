@@ -8,6 +8,7 @@ use alloc::string::String;
 /// Where a redirect leads to. In a build that follows none, this is a type without a value.
 pub type Target = ClientUrl;
 
+/// The URL that it is.
 pub fn url_of(target: Target) -> ClientUrl {
     target
 }
