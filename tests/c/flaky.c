@@ -1,12 +1,11 @@
 // A link that fails in every way, a hundred times: the client always comes back, does not spin, keeps its memory, and what
 // is queued arrives in order. Once with a server made by hand, and once over TLS, where the server is libws's and the faults
 // come from the wire between them. The program has a resolver of its own, so that lookups can fail.
+#include "addresses.h"
 #include "certs.h"
 #include "harness.h"
 #include "raw_server.h"
 #include "relay.h"
-
-#include <netdb.h>
 
 enum fault { RESET, FIN, CLOSE, GONE, SILENT, REFUSED, BUSY, NO_DNS, HALF_HEAD, FAULTS };
 
@@ -14,29 +13,15 @@ static int dns_fails;
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
-    struct addrinfo *info;
-    struct sockaddr_in *in;
+    struct addrinfo **end = out;
 
     (void)node;
     (void)service;
     (void)hints;
     if (__atomic_load_n(&dns_fails, __ATOMIC_SEQ_CST))
         return EAI_AGAIN;
-    info = check_alloc(sizeof *info + sizeof *in);
-    in = (struct sockaddr_in *)(void *)(info + 1);
-    in->sin_family = AF_INET;
-    in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    info->ai_family = AF_INET;
-    info->ai_socktype = SOCK_STREAM;
-    info->ai_addr = (struct sockaddr *)(void *)in;
-    info->ai_addrlen = sizeof *in;
-    *out = info;
+    put_address(&end, "127.0.0.1");
     return 0;
-}
-
-void freeaddrinfo(struct addrinfo *info)
-{
-    free(info);
 }
 
 static struct {

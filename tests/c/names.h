@@ -3,9 +3,8 @@
 #ifndef NAMES_H
 #define NAMES_H
 
+#include "addresses.h"
 #include "harness.h"
-
-#include <netdb.h>
 
 static struct recorder client;
 
@@ -13,26 +12,6 @@ static int lookups;              // begun so far
 static int numbered_lookups;     // those of slow0.test and so on
 static int lookups_held;         // slow.test waits while this is set
 static const char *fake_list[16]; // what many.test means
-
-static inline void put_address(struct addrinfo ***end, const char *text)
-{
-    struct addrinfo *info = check_alloc(sizeof *info + sizeof(struct sockaddr_in6));
-    struct sockaddr_in *in = (struct sockaddr_in *)(void *)(info + 1);
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)(void *)(info + 1);
-
-    info->ai_addr = (struct sockaddr *)(void *)(info + 1);
-    if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
-        info->ai_family = in->sin_family = AF_INET;
-        info->ai_addrlen = sizeof *in;
-    } else {
-        CHECK(inet_pton(AF_INET6, text, &in6->sin6_addr) == 1);
-        info->ai_family = in6->sin6_family = AF_INET6;
-        info->ai_addrlen = sizeof *in6;
-    }
-    info->ai_socktype = SOCK_STREAM;
-    **end = info;
-    *end = &info->ai_next;
-}
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
@@ -58,16 +37,6 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
         return EAI_NONAME;
     }
     return 0;
-}
-
-void freeaddrinfo(struct addrinfo *info)
-{
-    while (info != NULL) {
-        struct addrinfo *next = info->ai_next;
-
-        free(info);
-        info = next;
-    }
 }
 
 static inline const char *url_at(const char *host, uint16_t port, const char *target)

@@ -1,8 +1,7 @@
 // A client that reconnects all the time, and threads that send, queue, hurry, forbid, close, stop and free it meanwhile,
 // in the middle of lookups, races of addresses, handshakes. For ThreadSanitizer and Valgrind as much as for its checks.
+#include "addresses.h"
 #include "harness.h"
-
-#include <netdb.h>
 
 static int lookups;
 
@@ -11,6 +10,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 {
     static const char *const addresses[] = {"127.0.0.1", "127.0.0.9", "127.0.0.8"};
     int number = __atomic_add_fetch(&lookups, 1, __ATOMIC_SEQ_CST);
+    struct addrinfo **end = out;
     int i;
 
     (void)node;
@@ -20,30 +20,9 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     if (number % 5 == 0)
         return EAI_AGAIN;
     *out = NULL;
-    for (i = 0; i < 1 + number % 3; i++) {
-        struct addrinfo *info = check_alloc(sizeof *info + sizeof(struct sockaddr_in));
-        struct sockaddr_in *in = (struct sockaddr_in *)(void *)(info + 1);
-
-        in->sin_family = AF_INET;
-        CHECK(inet_pton(AF_INET, addresses[i], &in->sin_addr) == 1);
-        info->ai_family = AF_INET;
-        info->ai_socktype = SOCK_STREAM;
-        info->ai_addr = (struct sockaddr *)(void *)in;
-        info->ai_addrlen = sizeof *in;
-        info->ai_next = *out;
-        *out = info;
-    }
+    for (i = number % 3; i >= 0; i--)
+        put_address(&end, addresses[i]);
     return 0;
-}
-
-void freeaddrinfo(struct addrinfo *info)
-{
-    while (info != NULL) {
-        struct addrinfo *next = info->ai_next;
-
-        free(info);
-        info = next;
-    }
 }
 
 struct subject {
