@@ -294,9 +294,10 @@ pub unsafe extern "C" fn ws_client_send_piece(
 /// has taken all of it, over as many connections as that takes. Messages go in the order of the calls;
 /// on a new connection they follow what on_open has sent. on_sent tells what became of each.
 /// *number (may be NULL): the message's number, 1 for the first, one more for each, 0 on error.
-/// WS_OK: queued, or dropped at once as queue_policy says. WS_ERR_AGAIN: the queue is full; on_sent
-/// tells when there is room. WS_ERR_CLOSED: no further connection comes. WS_ERR_TOO_BIG: larger than
-/// queue_bytes or max_send_queue. WS_ERR_UTF8, WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
+/// WS_OK: queued, or dropped at once as queue_policy says. WS_ERR_AGAIN: the queue is full, or, with
+/// WS_QUEUE_DROP_OLDEST, on_sent has yet to tell of very many that were dropped; it tells when there
+/// is room. WS_ERR_CLOSED: no further connection comes. WS_ERR_TOO_BIG: larger than queue_bytes or
+/// max_send_queue. WS_ERR_UTF8, WS_ERR_NO_MEMORY, WS_ERR_INVALID_ARG. [any thread]
 #[no_mangle]
 pub unsafe extern "C" fn ws_client_enqueue(
     client: *mut ws_client,
